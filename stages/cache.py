@@ -1,0 +1,24 @@
+"""The user's cache folder: what must survive a crash, or be shared by parallel experiments."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def folder() -> Path:
+    """`FOLIO_CACHE`, else the platform's own folder for caches; made when it does not exist."""
+    chosen = os.environ.get("FOLIO_CACHE") or platformdirs.user_cache_dir("folio")
+    path = Path(chosen).expanduser().absolute()
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def digest(*parts: object) -> str:
+    """A key for a folder or a row: 32 hex digits over the parts' texts, order and bounds included."""
+    seal = hashlib.sha256()
+    for part in parts:
+        text = part if isinstance(part, bytes) else str(part).encode()
+        seal.update(len(text).to_bytes(8, "big") + text)
+    return seal.hexdigest()[:32]

@@ -1,0 +1,124 @@
+"""Batched generation: left-padded prompts, a shared prefix computed once, log-probabilities kept."""
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Generated ids up to the stop token, that token (None: cut off), and their mean log-probability."""
+
+    ids: list[int]
+    stop: int | None
+    mean_log_prob: float
+
+
+def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Return ids and mask, both [rows, longest], with the padding in front."""
+    import torch
+
+    longest = max(len(row) for row in rows)
+    ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    return ids, mask
+
+
+class Decoder:
+    """Completes prompts that all begin with the same `prefix` ids (which may be empty)."""
+
+    def __init__(self, model: "PreTrainedModel", pad: int, prefix: Sequence[int] = ()) -> None:
+        self._model, self._pad, self._prefix = model, pad, list(prefix)
+        self._prefix_cache = self._prefill(self._prefix) if prefix else None
+
+    def _prefill(self, ids: list[int]) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            row = torch.tensor([ids], device=self._model.device)
+            return self._model(row, use_cache=True, logits_to_keep=1).past_key_values
+
+    def complete(
+        self,
+        prompts: Sequence[Sequence[int]],
+        stop: Sequence[int],
+        max_new_tokens: int,
+        samples: int = 1,
+        **sampling: Any,
+    ) -> list[list[Completion]]:
+        """Return `samples` completions of every prompt; `prompts` exclude the prefix.
+
+        Each prompt is read once, whatever the number of samples. `sampling` goes to transformers'
+        `generate`; without it decoding is greedy.
+        """
+        import torch
+
+        ids, mask = left_pad(prompts, self._pad)
+        shared = torch.tensor(self._prefix, dtype=torch.long).expand(len(prompts), -1)
+        ids = torch.cat([shared, ids], dim=1).to(self._model.device)
+        mask = torch.cat([torch.ones_like(shared), mask], dim=1).to(self._model.device)
+        recorder = _Recorder()
+        with torch.inference_mode():
+            past = self._read(ids, mask)
+            past.batch_repeat_interleave(samples)
+            ids, mask = ids.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
+            output = self._model.generate(
+                ids,
+                attention_mask=mask,
+                past_key_values=past,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=list(stop),
+                pad_token_id=self._pad,
+                logits_processor=[recorder],
+                **(sampling or {"do_sample": False}),
+            )
+        new = output[:, ids.shape[1] :]
+        done = [recorder.completion(row, i, stop) for i, row in enumerate(new.tolist())]
+        return [done[i : i + samples] for i in range(0, len(done), samples)]
+
+    def _read(self, ids: "torch.Tensor", mask: "torch.Tensor") -> Any:
+        """Key-value cache over all but the last column, which `generate` reads itself."""
+        from transformers import DynamicCache
+
+        start = len(self._prefix)
+        if self._prefix_cache is None:
+            past = DynamicCache(config=self._model.config)
+        else:
+            past = copy.deepcopy(self._prefix_cache)
+            past.batch_repeat_interleave(len(ids))
+        if ids.shape[1] - 1 > start:
+            positions = (mask.cumsum(1) - 1).clamp(min=0)
+            self._model(
+                ids[:, start:-1],
+                attention_mask=mask[:, :-1],
+                position_ids=positions[:, start:-1],
+                past_key_values=past,
+                logits_to_keep=1,
+            )
+        return past
+
+
+class _Recorder:
+    """A logits processor that changes nothing and keeps each chosen token's log-probability."""
+
+    def __init__(self) -> None:
+        self._last: torch.Tensor | None = None
+        self._steps: list[torch.Tensor] = []
+
+    def __call__(self, ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
+        if self._last is not None:
+            self._steps.append(self._last.gather(1, ids[:, -1:]).squeeze(1).cpu())
+        self._last = scores.float().log_softmax(dim=-1)
+        return scores
+
+    def completion(self, row: list[int], index: int, stop: Sequence[int]) -> Completion:
+        length = next((i for i, token in enumerate(row) if token in stop), len(row))
+        chosen = [float(step[index]) for step in self._steps[:length]]
+        mean = math.fsum(chosen) / len(chosen) if chosen else 0.0
+        return Completion(row[:length], row[length] if length < len(row) else None, mean)

@@ -1,0 +1,46 @@
+"""How every stage starts: compose the config, run, and turn an expected failure into a sentence."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from stages.errors import FolioError
+
+CONF = str(Path(__file__).parent.parent / "conf")
+# Hydra would make a dated folder and a log file for each run; DVC keeps what a stage writes.
+QUIET = (
+    "hydra.run.dir=.",
+    "hydra.output_subdir=null",
+    "hydra/job_logging=none",
+    "hydra/hydra_logging=none",
+)
+
+
+def entrypoint(run: Callable[[DictConfig], Any]) -> Callable[[], Any]:
+    """Make a stage's `main`: `python -m stages.NAME [override ...]`.
+
+    A `FolioError` ends the process with status 1 and its one sentence on standard error; Ctrl-C
+    ends it with status 130.
+    """
+
+    @functools.wraps(run)
+    def guarded(config: DictConfig) -> Any:
+        try:
+            return run(config)
+        except FolioError as error:
+            sys.exit(f"folio: {error}")
+        except KeyboardInterrupt:
+            print("folio: stopped; the next run goes on from what is finished", file=sys.stderr)
+            sys.exit(130)
+
+    @functools.wraps(run)
+    def main() -> Any:
+        sys.argv += QUIET
+        return hydra.main(version_base="1.3", config_path=CONF, config_name="config")(guarded)()
+
+    return main

@@ -1,0 +1,89 @@
+"""Loading a causal language model and its tokenizer onto the best device there is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stages.errors import FolioError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DTYPES = ("auto", "bfloat16", "float16", "float32")
+
+
+def pick_device() -> "torch.device":
+    """CUDA when there is one, else Apple's MPS, else the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def pick_dtype(name: str, device: "torch.device") -> "torch.dtype":
+    """The named dtype; for `auto` bf16 where the device computes in it, else fp16 or fp32.
+
+    Raises:
+        FolioError: the name is none of `DTYPES`.
+    """
+    import torch
+
+    if name not in DTYPES:
+        raise FolioError(f"model.dtype={name} is unknown; choose one of {', '.join(DTYPES)}")
+    if name != "auto":
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "mps":
+        return torch.bfloat16
+    fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+    """Load a tokenizer with a padding token, padding on the left as generation needs it.
+
+    Raises:
+        FolioError: the folder holds no tokenizer, or none with a chat template.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, padding_side="left", local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise FolioError(f"{folder} holds no tokenizer that transformers can read: {error}") from error
+    if not tokenizer.chat_template:
+        raise FolioError(f"the tokenizer in {folder} has no chat template; choose an instruct model")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: Path, dtype: str, **quantization: Any) -> "PreTrainedModel":
+    """Load a causal model from a local folder, safetensors alone, onto the best device.
+
+    Raises:
+        FolioError: the weights are missing or of an architecture that transformers lacks.
+    """
+    from transformers import AutoModelForCausalLM
+
+    device = pick_device()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=pick_dtype(dtype, device),
+            device_map={"": device},
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            **quantization,
+        )
+    except (OSError, ValueError) as error:
+        raise FolioError(f"the model in {folder} cannot be loaded: {error}") from error
+    return model.eval()

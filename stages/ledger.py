@@ -1,0 +1,59 @@
+"""Every finished generator call, kept by content in one SQLite file of the user's cache."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from stages.errors import FolioError
+
+
+class Ledger:
+    """A map from the digest of all that determines a call to its reply.
+
+    Several processes may use the file at once (WAL). A batch is stored in one transaction, so a
+    process that is killed leaves whole batches or none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            # A writer waits this many seconds for another process's transaction.
+            self._base = sqlite3.connect(path, timeout=60)
+            self._base.execute("PRAGMA journal_mode=WAL")
+            with self._base:
+                self._base.execute(
+                    "CREATE TABLE IF NOT EXISTS calls "
+                    "(key TEXT PRIMARY KEY, reply TEXT NOT NULL) WITHOUT ROWID"
+                )
+        except sqlite3.Error as error:
+            raise FolioError(f"the ledger {path} cannot be opened: {error}; move it away") from error
+        self._path = path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._base.close()
+
+    def get(self, keys: Sequence[str]) -> dict[str, Any]:
+        """The replies that are known, by key."""
+        query = "SELECT reply FROM calls WHERE key = ?"
+        found = {key: self._base.execute(query, (key,)).fetchone() for key in keys}
+        return {key: json.loads(row[0]) for key, row in found.items() if row}
+
+    def put(self, replies: Mapping[str, Any]) -> None:
+        """Store replies, all or none; a key that another process stored meanwhile keeps its reply.
+
+        Raises:
+            FolioError: the disk is full or the file is not writable.
+        """
+        rows = [(key, json.dumps(reply, ensure_ascii=False)) for key, reply in replies.items()]
+        try:
+            with self._base:
+                self._base.executemany("INSERT OR IGNORE INTO calls VALUES (?, ?)", rows)
+        except sqlite3.Error as error:
+            raise FolioError(f"could not write the ledger {self._path}: {error}") from error
+
+    def __len__(self) -> int:
+        return int(self._base.execute("SELECT count(*) FROM calls").fetchone()[0])

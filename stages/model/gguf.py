@@ -1,0 +1,32 @@
+"""A GGUF file on disk, de-quantised once."""
+
+from pathlib import Path
+
+from stages.errors import FolioError
+from stages.gguf import as_folder, file_identity
+from stages.option import Option, setting
+
+
+@setting
+class Gguf(Option):
+    """`path` is the file; a change of the file is noticed."""
+
+    path: str
+    dtype: str
+    watch: str
+
+    @property
+    def identity(self) -> str:
+        """Name, length and time of the file.
+
+        Raises:
+            FolioError: there is no such file.
+        """
+        path = Path(self.path).expanduser()
+        if not path.is_file():
+            raise FolioError(f"the GGUF file {path} is missing; set model.path to an existing file")
+        return file_identity(path)
+
+    def folder(self) -> Path:
+        """Return the model's folder, de-quantised on first use."""
+        return as_folder(Path(self.path).expanduser(), self.identity)
