@@ -1,4 +1,4 @@
-"""The parts of a page that a reader sees: headings, paragraphs, list items, table rows."""
+"""The parts of a page that a reader sees, and the passages that are made of them."""
 
 import re
 import unicodedata
@@ -20,6 +20,15 @@ class Block:
     text: str
     pages: tuple[int, int]
     level: int = 0
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A piece of text that can be read on its own, with the way back to its page."""
+
+    text: str
+    pages: tuple[int, int]
+    headings: tuple[str, ...]
 
 
 def clean(text: str) -> str:

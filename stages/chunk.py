@@ -12,12 +12,11 @@ from omegaconf import DictConfig
 from stages import furniture, jsonl
 from stages.account import Account
 from stages.artifact import write_json
-from stages.blocks import Block
+from stages.blocks import Block, Passage
 from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.option import build
 from stages.settings.chunk import Chunk
-from stages.splitter.passages import Passage
 
 RAW = Path("data/raw")
 CHUNKS = Path("data/chunks.jsonl")

@@ -27,37 +27,37 @@ def select(
     """Split candidates into kept pairs and rejected ones, which carry their reason.
 
     Of the candidates for one piece of evidence the likeliest stays, of a chunk's pairs the
-    likeliest few, of equal questions the first.
+    likeliest few, of equal questions and of equal answers the first: a repeated one could stand in
+    training and test alike.
     """
     kept: list[jsonl.Record] = []
     rejected: list[jsonl.Record] = []
-    asked: set[str] = set()
-
-    def reject(pair: jsonl.Record, reason: str) -> None:
-        account.drop(reason)
-        rejected.append(pair | {"reason": reason})
-
+    seen: set[str] = set()
     for _, group in groupby(candidates, key=lambda pair: pair["chunk"]["id"]):
-        standing: list[jsonl.Record] = []
-        for pair in group:
-            if reason := verify.reason_against(pair, settings):
-                reject(pair, reason)
-            else:
-                standing.append(pair)
+        pairs = list(group)
+        reasons = {id(pair): verify.reason_against(pair, settings) for pair in pairs}
         chosen: list[jsonl.Record] = []
-        for pair in sorted(standing, key=lambda pair: -pair["score"]):
-            if any(pair["evidence"] == other["evidence"] for other in chosen):
-                reject(pair, "likelier_twin")
-            elif pair["question"].casefold() in asked:
-                reject(pair, "repeated_question")
-            elif len(chosen) == settings.pairs_per_chunk:
-                reject(pair, "chunk_full")
-            else:
-                asked.add(pair["question"].casefold())
-                chosen.append(pair)
-        account.keep(len(chosen))
+        for pair in sorted(pairs, key=lambda pair: -pair["score"]):
+            reason = reasons[id(pair)] or _surplus(pair, chosen, seen, settings.pairs_per_chunk)
+            if reason:
+                account.drop(reason)
+                rejected.append(pair | {"reason": reason})
+                continue
+            account.keep()
+            chosen.append(pair)
+            seen |= {pair["question"].casefold(), pair["answer"].casefold()}
         kept += sorted(chosen, key=lambda pair: pair["evidence"])
     return kept, rejected
+
+
+def _surplus(pair: jsonl.Record, chosen: list[jsonl.Record], seen: set[str], room: int) -> str | None:
+    if any(pair["evidence"] == other["evidence"] for other in chosen):
+        return "likelier_twin"
+    if pair["question"].casefold() in seen:
+        return "repeated_question"
+    if pair["answer"].casefold() in seen:
+        return "repeated_answer"
+    return "chunk_full" if len(chosen) == room else None
 
 
 def as_record(pair: jsonl.Record, generator: str) -> jsonl.Record:

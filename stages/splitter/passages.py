@@ -6,18 +6,9 @@ from itertools import groupby
 
 from pydantic import Field, model_validator
 
-from stages.blocks import Block
+from stages.blocks import Block, Passage
 from stages.option import Option, setting
 from stages.sentences import spans
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A piece of text that can be read on its own, with the way back to its page."""
-
-    text: str
-    pages: tuple[int, int]
-    headings: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,43 @@
+"""Checkpoints in the user's cache: a killed run goes on, a changed one starts afresh."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+
+from stages import cache
+
+
+@contextlib.contextmanager
+def folder(*determinants: object) -> Iterator[Path]:
+    """Yield the folder of the run that `determinants` determine; it is emptied on success.
+
+    One process at a time holds it, so that two equal experiments do not write over each other.
+    """
+    place = cache.folder() / "checkpoints" / cache.digest(*determinants)
+    place.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{place}.lock"):
+        yield place
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def last_whole(place: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; torn ones are removed."""
+    found = sorted(place.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for checkpoint in reversed(found):
+        if _is_whole(checkpoint):
+            return checkpoint
+        shutil.rmtree(checkpoint)
+    return None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    # The trainer writes this file last.
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True

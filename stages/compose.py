@@ -1,0 +1,152 @@
+"""conf/ to params.yaml, every value checked: python -m stages.compose"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from stages.artifact import write_text
+from stages.errors import FolioError
+from stages.option import build, nearest
+
+CONF = Path("conf")
+PARAMS = Path("params.yaml")
+PIPELINE = Path("dvc.yaml")
+# Top-level keys that are plain values, not options.
+PLAIN = ("seed",)
+# Groups of which several options are chosen at once, each under its own name.
+SEVERAL = ("metric",)
+
+
+def compose(conf: Path) -> DictConfig:
+    """Compose `conf`/config.yaml with every interpolation resolved.
+
+    Raises:
+        FolioError: a file is missing, is no YAML, or names an option that does not exist.
+    """
+    try:
+        with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
+            config = hydra_compose("config")
+        OmegaConf.resolve(config)
+    except YAMLError as error:
+        raise FolioError(f"a file in {conf}/ is no YAML: {_one_line(error)}") from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise FolioError(f"{conf}/ does not compose: {_one_line(error)}") from error
+    return config
+
+
+def _one_line(error: Exception) -> str:
+    return re.sub(r"\s+", " ", str(error)).strip()
+
+
+def option_keys(config: DictConfig) -> Iterator[str]:
+    """Every key that holds an option or a stage's settings: `train`, `metric.squad`, ...
+
+    Raises:
+        FolioError: a top-level key is none.
+    """
+    known = [str(key) for key in config if _is_option(config, str(key))] + [*PLAIN, *SEVERAL]
+    for key in map(str, config):
+        if key in SEVERAL:
+            yield from (f"{key}.{name}" for name in config[key] or {})
+        elif key in known:
+            if key not in PLAIN:
+                yield key
+        else:
+            raise FolioError(f"{key} in conf/ is not a setting{nearest(key, known)}")
+
+
+def _is_option(config: DictConfig, key: str) -> bool:
+    return isinstance(config[key], DictConfig) and "_target_" in config[key]
+
+
+def validate(config: DictConfig) -> None:
+    """Build every option, so that a wrong value fails before any work.
+
+    Raises:
+        FolioError: names every wrong key, its fault and the nearest valid key.
+    """
+    faults: list[str] = []
+    for key in option_keys(config):
+        try:
+            build(config, key)
+        except FolioError as error:
+            faults.append(str(error))
+    if faults:
+        raise FolioError("; ".join(faults))
+
+
+def shape(params: DictConfig, pipeline: str) -> dict[str, Any]:
+    """The values that dvc.yaml's templates read: they decide which stages and files there are."""
+    names = set(re.findall(r"\$\{([\w.]+)\}", pipeline)) - {"key"}
+    found = {name: OmegaConf.select(params, name) for name in sorted(names) if name[:5] != "item."}
+    # Of a mapping that a `foreach` walks, the keys alone make stages.
+    return {k: sorted(v) if isinstance(v, DictConfig) else v for k, v in found.items()}
+
+
+def changes(old: DictConfig, new: DictConfig) -> list[str]:
+    """Each changed value as `train.learning_rate: 0.0005 -> 0.0002`."""
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return [f"{key}: {before.get(key, '(none)')} -> {after.get(key, '(none)')}" for key in keys]
+
+
+def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, DictConfig):
+        for key in map(str, node):
+            yield from _leaves(node[key], f"{path}.{key}".lstrip("."))
+    else:
+        yield path, node
+
+
+def run() -> None:
+    """Write params.yaml, or inside `dvc exp run`, where DVC has composed it, check it alone.
+
+    Raises:
+        FolioError: a value is wrong, or the change makes other stages than DVC is running.
+    """
+    if os.environ.get("DVC_EXP_BASELINE_REV"):
+        validate(_load(PARAMS))
+        return
+    new = compose(CONF)
+    validate(new)
+    old = _load(PARAMS) if PARAMS.exists() else None
+    write_text(PARAMS, OmegaConf.to_yaml(new))
+    if old is None:
+        return
+    for change in changes(old, new):
+        print(f"compose: {change}")
+    pipeline = PIPELINE.read_text(encoding="utf-8")
+    if os.environ.get("DVC_STAGE") and shape(old, pipeline) != shape(new, pipeline):
+        raise FolioError("the pipeline changed shape: run `dvc repro` again")
+
+
+def _load(path: Path) -> DictConfig:
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, YAMLError) as error:
+        raise FolioError(f"{path} cannot be read ({_one_line(error)}); delete it and try again") from error
+    if not isinstance(config, DictConfig):
+        raise FolioError(f"{path} holds no mapping; delete it and run `python -m stages.compose`")
+    return config
+
+
+def main() -> None:
+    """Run, with an expected failure as one sentence and exit status 1."""
+    try:
+        run()
+    except FolioError as error:
+        sys.exit(f"folio: {error}")
+
+
+if __name__ == "__main__":
+    main()

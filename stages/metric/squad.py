@@ -1,0 +1,30 @@
+"""SQuAD F1 and exact match against the reference answer."""
+
+from collections.abc import Sequence
+
+from stages.jsonl import Record
+from stages.option import Option, setting
+
+
+@setting
+class Squad(Option):
+    """Word overlap after SQuAD's normalisation (Rajpurkar et al., 2016, arXiv:1606.05250, section 6)."""
+
+    def __call__(self, answers: Sequence[Record]) -> list[dict[str, float]]:
+        """Return f1 and exact, each 0 to 1, of every answer."""
+        from torchmetrics.functional.text import squad
+
+        scores = [squad(*_pair(row["answer"], row["reference"])) for row in answers]
+        return [
+            {"f1": float(score["f1"]) / 100, "exact": float(score["exact_match"]) / 100} for score in scores
+        ]
+
+    def summary(self, values: Sequence[dict[str, float]]) -> dict[str, float]:
+        """Means over the answers."""
+        count = len(values)
+        return {name: sum(value[name] for value in values) / count for name in ("f1", "exact")}
+
+
+def _pair(answer: str, reference: str) -> tuple[dict[str, str], dict[str, object]]:
+    prediction = {"prediction_text": answer, "id": "0"}
+    return prediction, {"answers": {"answer_start": [0], "text": [reference]}, "id": "0"}

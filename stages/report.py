@@ -1,0 +1,99 @@
+"""Every figure and a few answers side by side, as a page and as text: python -m stages.report"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from omegaconf import DictConfig
+
+from stages import jsonl
+from stages.artifact import read_json, write_text
+from stages.entry import entrypoint
+from stages.option import build
+
+METRICS = Path("metrics")
+ANSWERS = Path("evaluation")
+REPORT = Path("report")
+TEMPLATES = Path(__file__).parent / "templates"
+STAGES = ("chunk", "generate", "tokenize", "train", "merge")
+CONTEXTS = {"open": "with the passage", "closed": "without the passage"}
+
+
+def table(scores: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row per context and figure: base, tuned and the number of answers behind each."""
+    rows = []
+    for metric, contexts in scores.items():
+        for context, models in contexts.items():
+            for figure in (name for name in models["base"] if name != "n"):
+                cells = {model: models[model][figure] for model in ("base", "tuned")}
+                name = figure if figure == metric else f"{metric} {figure}"
+                rows.append({"figure": name, "context": CONTEXTS[context], "n": models["base"]["n"]} | cells)
+    return sorted(rows, key=lambda row: list(CONTEXTS.values()).index(row["context"]))
+
+
+def side_by_side(
+    base: Iterable[jsonl.Record], tuned: Iterable[jsonl.Record], most: int
+) -> list[jsonl.Record]:
+    """Up to `most` held-out questions, drawn by hash, with both models' open-book answers."""
+    other = {(row["id"], row["context"]): row["answer"] for row in base}
+    rows = [row | {"base": other[row["id"], "open"]} for row in tuned if row["context"] == "open"]
+    drawn = sorted(rows, key=lambda row: hashlib.sha256(row["id"].encode()).hexdigest())[:most]
+    return [row | {"tuned": row["answer"], "where": where(row)} for row in drawn]
+
+
+def where(row: jsonl.Record) -> str:
+    """`manual.pdf, page 7` or `manual.pdf, pages 7 to 8`."""
+    first, last = row["pages"]
+    pages = f"page {first}" if first == last else f"pages {first} to {last}"
+    return f"{row['document']}, {pages}"
+
+
+def one_line(text: str) -> str:
+    """Text from a document or model as plain Markdown: one line, nothing of it markup."""
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", re.sub(r"\s+", " ", text).strip())
+
+
+def render(name: str, facts: dict[str, Any]) -> str:
+    """Fill a template; in HTML every value is escaped."""
+    loader = FileSystemLoader(TEMPLATES)
+    environment = Environment(
+        loader=loader,
+        autoescape=name.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["one_line"] = one_line
+    return environment.get_template(name).render(facts)
+
+
+def gather(metrics: Sequence[str], examples: int) -> dict[str, Any]:
+    """Everything that the templates show.
+
+    Raises:
+        FolioError: an earlier stage's file is missing.
+    """
+    stages = {stage: read_json(METRICS / f"{stage}.json") for stage in STAGES}
+    scores = {name: read_json(METRICS / "score" / f"{name}.json") for name in metrics}
+    base, tuned = (jsonl.read(ANSWERS / f"{model}.jsonl") for model in ("base", "tuned"))
+    return stages | {"table": table(scores), "examples": side_by_side(base, tuned, examples)}
+
+
+@entrypoint
+def main(config: DictConfig) -> None:
+    """Write report/index.html and report/summary.md, and print the summary."""
+    facts = gather(list(config.metric), build(config, "report").examples)
+    facts["model"] = config.model.get("id") or config.model.get("path") or config.model.file
+    facts["method"] = config.method.name
+    write_text(REPORT / "index.html", render("report.html", facts))
+    summary = render("summary.md", facts)
+    write_text(REPORT / "summary.md", summary)
+    print(summary)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""Settings of the merge stage."""
+
+from pydantic import Field
+
+from stages.option import setting
+
+
+@setting
+class Merge:
+    """How closely the merged model must follow base plus adapter."""
+
+    tolerance: float = Field(gt=0)
+    rows: int = Field(ge=1)

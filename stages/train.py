@@ -1,0 +1,161 @@
+"""Token rows to a LoRA adapter: python -m stages.train [override ...]"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from stages import checkpoints, tokens
+from stages.artifact import whole_folder, write_json
+from stages.entry import entrypoint
+from stages.errors import FolioError
+from stages.language_model import load_model, load_tokenizer, pick_device
+from stages.option import build
+from stages.settings.train import Train
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainingArguments
+
+TOKENS = Path("data/tokens")
+ADAPTER = Path("models/adapter")
+METRICS = Path("metrics/train.json")
+CURVES = Path("plots/train")
+
+
+def arguments(settings: Train, rows: int, folder: Path, fp16: bool) -> "TrainingArguments":
+    """The settings in the trainer's words; evaluation before the first step and each epoch."""
+    from transformers import TrainingArguments
+
+    steps = math.ceil(math.ceil(rows / settings.batch) / settings.accumulation)
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch,
+        per_device_eval_batch_size=settings.batch,
+        gradient_accumulation_steps=settings.accumulation,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.scheduler,
+        warmup_steps=math.ceil(settings.warmup_share * steps * settings.epochs),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.gradient_norm,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        train_sampling_strategy="group_by_length",
+        logging_steps=settings.log_steps,
+        eval_strategy="epoch",
+        eval_on_start=True,
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        restore_callback_states_from_checkpoint=True,
+        fp16=fp16,  # scales the loss, which fp16 would round to nothing
+        seed=settings.seed,
+        use_cpu=pick_device().type == "cpu",
+        dataloader_pin_memory=pick_device().type == "cuda",
+        remove_unused_columns=False,
+        report_to="none",
+    )
+
+
+def fit(trainer: "Trainer", checkpoint: Path | None) -> None:
+    """Train, from `checkpoint` when there is one.
+
+    Raises:
+        FolioError: the device has too little memory.
+    """
+    import torch
+    from peft.helpers import disable_input_dtype_casting
+
+    if checkpoint:
+        print(f"train: goes on from step {checkpoint.name.split('-')[1]} of a run that was stopped")
+    try:
+        # Autocast chooses the adapters' precision; a cast of each input to fp32 would double the work.
+        with disable_input_dtype_casting(trainer.model):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError as error:
+        raise FolioError(
+            "the device ran out of memory; halve train.batch and double train.accumulation, "
+            "set train.gradient_checkpointing=true, or method=qlora"
+        ) from error
+
+
+def losses(history: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Validation loss (nats per target token) before the first step, and the lowest after one."""
+    validation = [(entry["step"], entry["eval_loss"]) for entry in history if "eval_loss" in entry]
+    before = next((loss for step, loss in validation if step == 0), math.nan)
+    return {"before": before, "after": min((loss for step, loss in validation if step), default=math.nan)}
+
+
+def reproducible(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The log without seconds and throughput, which differ between equal runs."""
+    volatile = ("_runtime", "_per_second", "total_flos")
+    return [{key: value for key, value in entry.items() if not key.endswith(volatile)} for entry in history]
+
+
+def save(trainer: "Trainer", rows: int) -> None:
+    """Write models/adapter/ with trainer_state.json beside the weights, and metrics/train.json."""
+    trainable, total = trainer.model.get_nb_trainable_parameters()
+    history = reproducible(trainer.state.log_history)
+    with whole_folder(ADAPTER) as folder:
+        trainer.model.save_pretrained(str(folder), save_embedding_layers=False)
+        state = {"best_step": trainer.state.best_global_step, "log_history": history}
+        text = json.dumps(state, indent=2) + "\n"
+        (folder / "trainer_state.json").write_text(text, encoding="utf-8")
+    figures = {"rows": rows, "parameters": total, "trainable": trainable}
+    write_json(METRICS, figures | {"steps": trainer.state.global_step, "loss": losses(history)})
+
+
+@entrypoint
+def main(config: DictConfig) -> None:
+    """Write models/adapter/, plots/train/ and metrics/train.json."""
+    settings, method, source = (build(config, key) for key in ("train", "method", "model"))
+    rows = {side: tokens.read(TOKENS / f"{side}.parquet") for side in ("train", "validation")}
+    data = [(TOKENS / f"{side}.parquet").read_bytes() for side in rows]
+    with checkpoints.folder(source.identity, settings, method, *data, *versions()) as folder:
+        trainer = prepare(settings, method, source, rows, folder)
+        fit(trainer, checkpoints.last_whole(folder))
+        save(trainer, len(rows["train"]))
+    loss = losses(trainer.state.log_history)
+    print(f"train: validation loss {loss['before']:.3f} before, {loss['after']:.3f} after")
+
+
+def prepare(
+    settings: Train, method: Any, source: Any, rows: dict[str, list[tokens.Row]], folder: Path
+) -> "Trainer":
+    """Load the base model, attach the method's adapters and set up the trainer."""
+    from transformers import EarlyStoppingCallback, set_seed
+
+    from stages.curves import Curves
+    from stages.sft import SftTrainer, collate, examples
+
+    set_seed(settings.seed)
+    base = load_model(source.folder(), source.dtype, **method.quantization(source.dtype))
+    fp16 = base.device.type == "cuda" and str(base.dtype) == "torch.float16"
+    pad = load_tokenizer(source.folder()).pad_token_id
+    return SftTrainer(
+        model=method.attach(base, source.identity),
+        args=arguments(settings, len(rows["train"]), folder, fp16),
+        train_dataset=examples(rows["train"]),
+        eval_dataset=examples(rows["validation"]),
+        data_collator=lambda batch: collate(batch, pad),
+        callbacks=[EarlyStoppingCallback(settings.patience), Curves(CURVES)],
+    )
+
+
+def versions() -> list[str]:
+    """What else determines a run: the code of this stage and of the libraries that compute."""
+    import peft
+    import torch
+    import transformers
+
+    here = Path(__file__).parent
+    code = [(here / name).read_text(encoding="utf-8") for name in ("train.py", "sft.py")]
+    return [*code, *(module.__version__ for module in (torch, transformers, peft))]
+
+
+if __name__ == "__main__":
+    main()
