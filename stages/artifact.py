@@ -12,7 +12,6 @@ from typing import Any
 
 from stages.errors import FolioError
 
-
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -30,7 +29,7 @@ def _staged(target: Path, make: Any) -> Iterator[Path]:
         if staged.is_dir():
             shutil.rmtree(target, ignore_errors=True)
             staged.chmod(0o755)
-        os.replace(staged, target)
+        staged.replace(target)
     except Exception as error:
         if not _is_refusal(error):
             raise
@@ -51,7 +50,7 @@ def _temporary_file(prefix: str, dir: Path) -> str:  # noqa: A002 - tempfile's o
     # mkstemp is private to the user; an artifact is as readable as any file the user makes.
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(name, 0o666 & ~umask)
+    Path(name).chmod(0o666 & ~umask)
     return name
 
 

@@ -49,29 +49,45 @@ def from_markdown(markdown: str, page: int) -> Iterator[Block]:
     # Indented code and raw HTML never occur on a printed page: such text is only indented or
     # holds angle brackets.
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["code", "fence"])
-    kind: Kind = "paragraph"
-    level, marker = 0, ""
-    row: list[str] | None = None
+    reader = _Reader((page, page))
     for token in parser.parse(markdown):
+        yield from reader.take(token)
+
+
+class _Reader:
+    """Follows a page's tokens: what is open decides what an inline text is."""
+
+    def __init__(self, pages: tuple[int, int]) -> None:
+        self._pages = pages
+        self._kind: Kind = "paragraph"
+        self._level = 0
+        self._marker = ""
+        self._row: list[str] | None = None
+
+    def take(self, token: Token) -> Iterator[Block]:
         match token.type:
             case "heading_open":
-                kind, level = "heading", int(token.tag[1])
+                self._kind, self._level = "heading", int(token.tag[1])
             case "heading_close" | "list_item_close":
-                kind, level, marker = "paragraph", 0, ""
+                self._kind, self._level, self._marker = "paragraph", 0, ""
             case "list_item_open":
-                kind, marker = "item", f"{token.info}{token.markup} " if token.info else "- "
+                number = f"{token.info}{token.markup} " if token.info else "- "
+                self._kind, self._marker = "item", number
             case "tr_open":
-                row = []
-            case "tr_close" if row is not None:
-                if text := clean(" | ".join(row)):
-                    yield Block("row", text, (page, page))
-                row = None
-            case "inline" if row is not None:
-                row.append(clean(_inline(token)))
+                self._row = []
+            case "tr_close":
+                yield from self._end_row()
             case "inline":
-                if text := clean(_inline(token)):
-                    yield Block(kind, marker + text, (page, page), level)
-                    marker = ""
-            case "code_block" | "fence" | "html_block":
-                if text := clean(token.content):
-                    yield Block("paragraph", text, (page, page))
+                yield from self._text(clean(_inline(token)))
+
+    def _text(self, text: str) -> Iterator[Block]:
+        if self._row is not None:
+            self._row.append(text)
+        elif text:
+            yield Block(self._kind, self._marker + text, self._pages, self._level)
+            self._marker = ""
+
+    def _end_row(self) -> Iterator[Block]:
+        if any(self._row or []):
+            yield Block("row", " | ".join(self._row or []), self._pages)
+        self._row = None

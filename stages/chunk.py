@@ -52,15 +52,19 @@ def join_over_pages(pages: Iterable[Iterable[Block]]) -> list[Block]:
                 notes.append(block)
                 continue
             if first and joined and _continues(joined[-1], block):
-                before = joined.pop()
-                # A word cut at the page end keeps its hyphen: it may be a compound.
-                glue = "" if before.text.endswith("-") else " "
-                pages_of_both = before.pages[0], block.pages[1]
-                block = replace(before, text=before.text + glue + block.text, pages=pages_of_both)
-            joined.append(block)
+                joined.append(_glued(joined.pop(), block))
+            else:
+                joined.append(block)
             first = False
         joined.extend(_before_open_paragraph(joined, notes))
     return joined
+
+
+def _glued(before: Block, after: Block) -> Block:
+    # A word cut at the page end keeps its hyphen: it may be a compound.
+    blank = "" if before.text.endswith("-") else " "
+    text = before.text + blank + after.text
+    return replace(before, text=text, pages=(before.pages[0], after.pages[1]))
 
 
 def _before_open_paragraph(joined: list[Block], notes: list[Block]) -> list[Block]:

@@ -97,7 +97,12 @@ def changes(old: DictConfig, new: DictConfig) -> list[str]:
     """Each changed value as `train.learning_rate: 0.0005 -> 0.0002`."""
     before, after = dict(_leaves(old)), dict(_leaves(new))
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    return [f"{key}: {before.get(key, '(none)')} -> {after.get(key, '(none)')}" for key in keys]
+    return [f"{key}: {_brief(before, key)} -> {_brief(after, key)}" for key in keys]
+
+
+def _brief(values: dict[str, Any], key: str) -> str:
+    text = " ".join(str(values.get(key, "(none)")).split())
+    return text if len(text) <= 40 else f"{text[:36]} ..."
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

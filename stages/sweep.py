@@ -1,4 +1,4 @@
-"""One Hydra job = one DVC experiment: python -m stages.sweep -m method.r=8,16 train.learning_rate=1e-4,3e-4"""
+"""One Hydra job = one DVC experiment: python -m stages.sweep -m method.r=8,16 train.batch=4,8"""
 
 import re
 import subprocess
@@ -36,9 +36,7 @@ def run_dvc(*words: str) -> str:
     Raises:
         FolioError: DVC failed; its own last words are given.
     """
-    done = subprocess.run(  # noqa: S603 - words are separate arguments, no shell reads them
-        [sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         words_of_dvc = (done.stderr or done.stdout).strip().splitlines()
         reason = next((line for line in words_of_dvc if line.startswith(("folio:", "ERROR:"))), "")
@@ -49,7 +47,7 @@ def run_dvc(*words: str) -> str:
 def untracked_documents() -> list[str]:
     """Files in data/raw that git does not know: an experiment's own checkout would lack them."""
     words = ["git", "ls-files", "--others", "--exclude-standard", "data/raw"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def run(overrides: Sequence[str]) -> str:

@@ -89,9 +89,9 @@ class Local(Option):
 
     def _calls(self, chunk: Record) -> Iterator[_Call]:
         least, most = self.sentence_words
-        for start, end in spans(chunk["text"], self.language):
-            marker = MARKER.match(chunk["text"], start, end)
-            start = marker.end() if marker else start
+        for begin, end in spans(chunk["text"], self.language):
+            marker = MARKER.match(chunk["text"], begin, end)
+            start = marker.end() if marker else begin
             sentence = chunk["text"][start:end]
             whole = sentence.endswith((".", "!")) and sentence[:1].isupper()
             plain = "http" not in sentence and " | " not in sentence
