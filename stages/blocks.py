@@ -89,5 +89,5 @@ class _Reader:
 
     def _end_row(self) -> Iterator[Block]:
         if any(self._row or []):
-            yield Block("row", " | ".join(self._row or []), self._pages)
+            yield Block("row", clean(" | ".join(self._row or [])), self._pages)
         self._row = None

@@ -49,8 +49,8 @@ class Passages(Option):
                 yield Passage(text, pages, headings)
 
     def _pieces(self, block: Block) -> Iterator[_Piece]:
-        for start, end in spans(block.text, self.language):
-            yield _Piece(block.text[start:end], block.pages, " " if start else "\n")
+        for index, (start, end) in enumerate(spans(block.text, self.language)):
+            yield _Piece(block.text[start:end], block.pages, " " if index else "\n")
 
     def _pack(self, pieces: list[_Piece]) -> Iterator[list[_Piece]]:
         remaining = sum(piece.words for piece in pieces)
