@@ -54,19 +54,23 @@ def option_keys(config: DictConfig) -> Iterator[str]:
     Raises:
         FolioError: a top-level key is none.
     """
-    known = [str(key) for key in config if _is_option(config, str(key))] + [*PLAIN, *SEVERAL]
-    for key in map(str, config):
+    homes = {str(key): _home(config[key]) for key in config}
+    for key, home in homes.items():
         if key in SEVERAL:
             yield from (f"{key}.{name}" for name in config[key] or {})
-        elif key in known:
-            if key not in PLAIN:
-                yield key
-        else:
+        elif key == home:
+            yield key
+        elif key not in PLAIN:
+            known = [*filter(None, homes.values()), *PLAIN, *SEVERAL]
             raise FolioError(f"{key} in conf/ is not a setting{nearest(key, known)}")
 
 
-def _is_option(config: DictConfig, key: str) -> bool:
-    return isinstance(config[key], DictConfig) and "_target_" in config[key]
+def _home(node: Any) -> str | None:
+    """The key that an option belongs under: stages.settings.train.Train stands at `train`."""
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        return None
+    parts = str(node._target_).split(".")
+    return parts[2] if parts[1:2] == ["settings"] else parts[1] if len(parts) > 1 else None
 
 
 def validate(config: DictConfig) -> None:

@@ -120,5 +120,7 @@ class _Recorder:
     def completion(self, row: list[int], index: int, stop: Sequence[int]) -> Completion:
         length = next((i for i, token in enumerate(row) if token in stop), len(row))
         chosen = [float(step[index]) for step in self._steps[:length]]
+        if self._last is not None and length == len(self._steps) + 1:  # cut off: no step came after
+            chosen.append(float(self._last[index, row[length - 1]]))
         mean = math.fsum(chosen) / len(chosen) if chosen else 0.0
         return Completion(row[:length], row[length] if length < len(row) else None, mean)

@@ -1,0 +1,153 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.repo import Repo
+from omegaconf import DictConfig, OmegaConf
+
+from stages.compose import compose, option_keys
+from stages.option import build
+from tests.imports import ROOT, built, closure, module_file
+
+GROUPS = ["parser", "splitter", "generator", "model", "method", "metric"]
+OPTIONS = [path for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
+
+
+@pytest.fixture(scope="module")
+def config() -> DictConfig:
+    return compose(ROOT / "conf")
+
+
+@pytest.fixture(scope="module")
+def code_deps() -> dict[str, set[Path]]:
+    found: dict[str, set[Path]] = {}
+    with Repo(str(ROOT)) as repo:
+        for stage in repo.index.stages:
+            files = (Path(dep.def_path) for dep in stage.deps if dep.def_path)
+            found[stage.addressing] = expand(files)
+    return found
+
+
+def expand(paths: Any) -> set[Path]:
+    code: set[Path] = set()
+    for path in paths:
+        if path.parts[0] == "stages":
+            inside = (ROOT / path).rglob("*.py") if path.suffix != ".py" else [ROOT / path]
+            code |= {file.relative_to(ROOT) for file in inside if file.name != "__init__.py"}
+    return code
+
+
+@pytest.mark.parametrize("stage", [name for name in PIPELINE if name not in ("compose", "score")])
+def test_the_imports_of_a_stage_are_its_deps(
+    stage: str, config: DictConfig, code_deps: dict[str, set[Path]]
+) -> None:
+    script = Path(f"stages/{SCRIPTS[stage]}.py")
+    assert code_deps[stage] == closure({script} | built(script, config))
+
+
+def test_the_imports_of_each_score_are_its_deps(
+    config: DictConfig, code_deps: dict[str, set[Path]]
+) -> None:
+    script = Path("stages/score.py")
+    for name in config.metric:
+        metric = Path(f"stages/metric/{name}.py")
+        assert code_deps[f"score@{name}"] == closure({script, metric} | built(script, config))
+
+
+def test_compose_depends_on_every_option_it_may_build(code_deps: dict[str, set[Path]]) -> None:
+    options = expand(Path("stages") / group for group in [*GROUPS, "settings"])
+    # The settings of a sweep belong to no stage, but compose checks them too.
+    assert code_deps["compose"] == closure({Path("stages/compose.py")} | options)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
+    option: Path, code_deps: dict[str, set[Path]]
+) -> None:
+    users = {
+        "parser": ["chunk"], "splitter": ["chunk"], "generator": ["generate"], "metric": ["score@squad"],
+        "method": ["train"], "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate"],
+    }  # fmt: skip
+    group = option.parent.name
+    file = Path(f"stages/{group}/{option.stem}.py")
+    for stage in users[group]:
+        assert closure({file}) - {file} <= code_deps[stage]
+
+
+def test_conf_files_and_option_modules_match_one_to_one() -> None:
+    for group in GROUPS:
+        files = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
+        modules = {path.stem for path in (ROOT / "stages" / group).glob("*.py")} - {"__init__"}
+        assert files == modules, group
+
+
+def test_every_block_of_settings_has_a_module_and_every_stage_a_block() -> None:
+    blocks = {path.stem for path in (ROOT / "stages/settings").glob("*.py")} - {"__init__"}
+    assert blocks == set(SCRIPTS.values()) - {"compose"} | {"sweep"}
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_option_instantiates_and_bears_the_name_of_its_file(path: Path) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    group = path.parent.name
+    choice = f"{group}=[{path.stem}]" if group == "metric" else f"{group}={path.stem}"
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = hydra_compose("config", [choice])
+    key = f"metric.{path.stem}" if group == "metric" else group
+    option = build(chosen, key)
+    assert option.name == path.stem
+    assert module_file(type(option).__module__) == Path(f"stages/{group}/{path.stem}.py")
+
+
+def test_every_key_of_the_composed_config_builds(config: DictConfig) -> None:
+    assert all(build(config, key) for key in option_keys(config))
+
+
+def test_params_yaml_is_what_conf_composes_to(config: DictConfig) -> None:
+    assert (ROOT / "params.yaml").read_text(encoding="utf-8") == OmegaConf.to_yaml(config)
+
+
+@pytest.mark.parametrize("stage", ["chunk", "score", "report", "compose", "sweep"])
+def test_a_stage_that_does_not_compute_never_imports_torch(stage: str) -> None:
+    lines = f"import sys, stages.{stage}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    subprocess.run([sys.executable, "-c", lines], cwd=ROOT, check=True)
+
+
+def test_every_module_says_what_it_is_and_no_module_is_a_drawer() -> None:
+    for path in (ROOT / "stages").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert path.name != "utils.py"
+        assert not text if path.name == "__init__.py" else text.startswith('"""'), path
+
+
+def test_functions_are_short() -> None:
+    import ast
+
+    for path in (ROOT / "stages").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 40, f"{path}: {node.name}"
+
+
+def test_the_recipes_compose() -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    for path in (ROOT / "conf/experiment").glob("*.yaml"):
+        assert path.read_text(encoding="utf-8").startswith("# @package _global_")
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            chosen = hydra_compose("config", [f"experiment={path.stem}"])
+        assert all(build(chosen, key) for key in option_keys(chosen))
+
+
+def test_a_python_below_311_is_refused_in_words() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"Folio needs Python 3\.11", makefile)

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from stages.decode import Decoder, left_pad
+
+PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15]]
+STOP = [2]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> PreTrainedModel:
+    loaded: PreTrainedModel = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+    return loaded
+
+
+def greedy(model: PreTrainedModel, ids: list[int], steps: int) -> tuple[list[int], float]:
+    """One token at a time from the whole text, no cache: what decoding means."""
+    chosen: list[int] = []
+    logs: list[float] = []
+    for _ in range(steps):
+        with torch.no_grad():
+            scores = model(torch.tensor([ids + chosen])).logits[0, -1].log_softmax(-1)
+        token = int(scores.argmax())
+        if token in STOP:
+            break
+        chosen.append(token)
+        logs.append(float(scores[token]))
+    return chosen, sum(logs) / len(logs) if logs else 0.0
+
+
+def test_padding_goes_in_front() -> None:
+    ids, mask = left_pad([[1, 2, 3], [4]], pad=0)
+    assert ids.tolist() == [[1, 2, 3], [0, 0, 4]]
+    assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("prefix", [[], [20, 21, 22, 23]])
+def test_a_batch_with_a_shared_prefix_decodes_what_each_prompt_gives_alone(
+    model: PreTrainedModel, prefix: list[int]
+) -> None:
+    completions = Decoder(model, pad=2, prefix=prefix).complete(PROMPTS, STOP, max_new_tokens=6)
+    for prompt, (completion,) in zip(PROMPTS, completions, strict=True):
+        expected, mean = greedy(model, prefix + prompt, 6)
+        assert completion.ids == expected
+        assert completion.mean_log_prob == pytest.approx(mean, abs=1e-4)
+
+
+def test_samples_are_reproducible_and_there_are_as_many_as_asked(model: PreTrainedModel) -> None:
+    decoder = Decoder(model, pad=2, prefix=[20, 21])
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        sampling = {"do_sample": True, "temperature": 1.0, "top_k": 50}
+        runs.append(decoder.complete(PROMPTS, STOP, 5, samples=3, **sampling))
+    assert runs[0] == runs[1]
+    assert [len(row) for row in runs[0]] == [3, 3, 3]
+
+
+def test_a_cut_completion_says_so(model: PreTrainedModel) -> None:
+    ((completion,),) = Decoder(model, pad=2).complete([PROMPTS[0]], [299], max_new_tokens=2)
+    assert len(completion.ids) == 2
+    assert completion.stop is None

@@ -1,0 +1,94 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.account import Account
+from stages.errors import FolioError
+from stages.language_model import load_tokenizer
+from stages.prompt import answer_ids, prompt_ids
+from stages.settings.tokenize import Tokenize
+from stages.tokenize import divide, tokenize
+
+SETTINGS: dict[str, Any] = {
+    "test_share": 0.3, "validation_share": 0.2, "context_share": 1.0,
+    "maximum_tokens": 2000, "keep_share": 0.5, "seed": 0,
+}  # fmt: skip
+
+
+def pair(number: int, passage: int) -> dict[str, Any]:
+    return {
+        "id": f"{number:04}", "chunk": f"c{passage}", "passage": f"passage number {passage}",
+        "question": f"What is {number}?", "answer": f"It is {number}.",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_model: Path) -> Any:
+    return load_tokenizer(tiny_model)
+
+
+def test_no_passage_stands_on_two_sides_and_every_pair_on_one() -> None:
+    pairs = [pair(n, n // 3) for n in range(300)]
+    sides = divide(pairs, Tokenize(**SETTINGS))
+    passages = [{row["passage"] for row in side} for side in sides.values()]
+    assert sum(len(side) for side in sides.values()) == 300
+    assert not passages[0] & passages[1]
+    assert not passages[0] & passages[2]
+    assert not passages[1] & passages[2]
+
+
+def test_new_pairs_move_no_old_one() -> None:
+    few = divide([pair(n, n) for n in range(100)], Tokenize(**SETTINGS))
+    many = divide([pair(n, n) for n in range(200)], Tokenize(**SETTINGS))
+    for name, side in few.items():
+        assert [row for row in many[name] if int(row["id"]) < 100] == side
+
+
+def test_an_empty_side_is_an_error_with_the_counts() -> None:
+    with pytest.raises(FolioError, match=r"tokenize\..*_share"):
+        divide([pair(1, 1)], Tokenize(**SETTINGS))
+
+
+def test_labels_decode_to_the_answer_and_end_in_eos(tokenizer: Any) -> None:
+    account = Account("rows")
+    (row,) = tokenize(tokenizer, [pair(1, 1)], Tokenize(**SETTINGS), 1.0, account)
+    assert row.completion[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(row.completion[:-1]) == "It is 1."
+    assert "passage number 1" in tokenizer.decode(row.prompt)
+    assert account.as_dict() == {"in": 1, "kept": 1, "dropped": {}}
+
+
+def test_a_closed_row_holds_no_passage(tokenizer: Any) -> None:
+    (row,) = tokenize(tokenizer, [pair(1, 1)], Tokenize(**SETTINGS), 0.0, Account("rows"))
+    assert row.context == "closed"
+    assert "passage" not in tokenizer.decode(row.prompt)
+
+
+def test_a_row_that_is_too_long_is_dropped_and_counted_never_cut(tokenizer: Any) -> None:
+    account = Account("rows")
+    settings = Tokenize(**SETTINGS | {"maximum_tokens": 16})
+    assert tokenize(tokenizer, [pair(1, 1)], settings, 1.0, account) == []
+    assert account.as_dict() == {"in": 1, "kept": 0, "dropped": {"too_long": 1}}
+
+
+def test_bos_stands_once_at_the_start_of_the_prompt(tokenizer: Any) -> None:
+    ids = prompt_ids(tokenizer, "Who?", None)
+    assert ids[0] == tokenizer.bos_token_id
+    assert ids[1] != tokenizer.bos_token_id
+    assert tokenizer.bos_token_id not in answer_ids(tokenizer, "They.")
+
+
+def test_a_template_that_writes_bos_twice_is_refused(tiny_model: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.chat_template = "<s>" + tokenizer.chat_template
+    with pytest.raises(FolioError, match="BOS twice"):
+        prompt_ids(tokenizer, "Who?", None)
+
+
+def test_a_tokenizer_without_a_chat_template_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(tiny_model)
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(FolioError, match="no chat template"):
+        load_tokenizer(tmp_path)
