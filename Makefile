@@ -23,7 +23,6 @@ $(READY): pyproject.toml constraints.txt
 run: env ## PDFs in data/raw to a tuned, merged and evaluated model, with a report
 	@python -m stages.compose
 	@dvc repro
-	@cat report/summary.md
 
 test: env ## Run the tests
 	@python -m pytest

@@ -32,7 +32,8 @@ class Checkout:
         listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
         names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout
         for name in filter(None, names.split("\0")):
-            if not name.startswith("data/raw/") and (ROOT / name).is_file():
+            # What this checkout has made is not the project.
+            if not name.startswith(("data/raw/", "metrics/", "dvc.lock")) and (ROOT / name).is_file():
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.folder / name)
         (self.folder / "data/raw").mkdir(parents=True, exist_ok=True)

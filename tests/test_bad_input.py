@@ -1,0 +1,160 @@
+"""What a user gets wrong ends in one sentence, exit status 1 and no half-written artifact."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import Checkout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, session_cache: Path) -> Checkout:
+    return Checkout(tmp_path, session_cache)
+
+
+def fails(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 1, done.stdout + done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("folio: "), done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in last
+
+
+def artifacts(checkout: Checkout) -> list[str]:
+    made = [checkout.folder / name for name in ("models", "evaluation", "metrics", "plots", "report")]
+    made += [path for path in (checkout.folder / "data").glob("*") if path.name != "raw"]
+    return [path.name for path in made if path.exists() and any(path.rglob("*")) or path.is_file()]
+
+
+def test_no_document(checkout: Checkout) -> None:
+    fails(checkout.python("-m", "stages.chunk"), "no PDF in data/raw", "put at least one there")
+    assert artifacts(checkout) == []
+
+
+def test_a_file_that_is_no_pdf(checkout: Checkout) -> None:
+    (checkout.folder / "data/raw/notes.pdf").write_text("just words", encoding="utf-8")
+    fails(checkout.python("-m", "stages.chunk"), "data/raw/notes.pdf cannot be read")
+    assert artifacts(checkout) == []
+
+
+def test_a_bad_file_beside_a_good_one_is_reported_and_under_strict_fatal(checkout: Checkout) -> None:
+    (checkout.folder / "data/raw/notes.pdf").write_text("just words", encoding="utf-8")
+    checkout.pages("good.pdf", 14, 16)
+    done = checkout.python("-m", "stages.chunk")
+    assert done.returncode == 0
+    assert "notes.pdf cannot be read" in done.stdout
+    assert "notes.pdf" in (checkout.folder / "metrics/chunk.json").read_text(encoding="utf-8")
+    fails(checkout.python("-m", "stages.chunk", "chunk.strict=true"), "data/raw/notes.pdf cannot be read")
+
+
+def test_no_text_in_any_page(checkout: Checkout) -> None:
+    import pypdfium2
+
+    with pypdfium2.PdfDocument.new() as document:
+        document.new_page(600, 800)
+        document.save(checkout.folder / "data/raw/scan.pdf")
+    fails(checkout.python("-m", "stages.chunk"), "scan.pdf has no text in any of its 1 pages", "OCR")
+    assert artifacts(checkout) == []
+
+
+def test_every_pair_rejected(checkout: Checkout, tiny_model: Path) -> None:
+    checkout.pages("few.pdf", 14, 14)
+    assert checkout.python("-m", "stages.chunk").returncode == 0
+    words = ["model@generator.model=folder", f"generator.model.path={tiny_model}"]
+    done = checkout.python("-m", "stages.generate", *words)
+    fails(done, "kept 0 of", "generate.keep_share", "malformed")
+    assert artifacts(checkout) == ["metrics", "chunks.jsonl"]
+
+
+@pytest.fixture
+def paired(checkout: Checkout) -> Checkout:
+    (checkout.folder / "data/qa.jsonl").write_text(
+        "".join(
+            f'{{"id": "{n}", "chunk": "c{n}", "document": "d.pdf", "pages": [1, 1], '
+            f'"passage": "passage {n}", "question": "What is {n}?", "answer": "It is {n}."}}\n'
+            for n in range(40)
+        ),
+        encoding="utf-8",
+    )
+    return checkout
+
+
+def test_a_model_that_the_hub_does_not_have(paired: Checkout) -> None:
+    done = paired.python("-m", "stages.tokenize", "model=hub", "model.id=nobody/no-such-model")
+    fails(done, "nobody/no-such-model (model.id)", "check the network")
+    assert not (paired.folder / "data/tokens").exists()
+
+
+def test_a_gguf_file_that_is_not_there(paired: Checkout) -> None:
+    done = paired.python("-m", "stages.tokenize", "model=gguf", "model.path=/nowhere/model.gguf")
+    fails(done, "/nowhere/model.gguf is missing", "model.path")
+
+
+def test_a_gguf_file_that_is_none(paired: Checkout) -> None:
+    (paired.folder / "fake.gguf").write_text("GGUF? no.", encoding="utf-8")
+    done = paired.python("-m", "stages.tokenize", "model=gguf", "model.path=fake.gguf")
+    fails(done, "fake.gguf cannot be read as a GGUF model")
+
+
+def test_pickled_weights_are_not_opened(paired: Checkout) -> None:
+    folder = paired.folder / "pickled"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    done = paired.python("-m", "stages.tokenize", "model=folder", "model.path=pickled")
+    fails(done, "holds no safetensors", "convert the model")
+
+
+def test_nf4_where_bitsandbytes_does_not_load(paired: Checkout, tiny_model: Path, tmp_path: Path) -> None:
+    words = ["model=folder", f"model.path={tiny_model}", "tokenize.maximum_tokens=2048"]
+    assert paired.python("-m", "stages.tokenize", *words).returncode == 0
+    broken = tmp_path / "broken/bitsandbytes"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('no kernel for this machine')", encoding="utf-8")
+    paired.environment["PYTHONPATH"] = str(broken.parent)
+    done = paired.python("-m", "stages.train", "method=qlora", *words)
+    fails(done, "method=qlora needs bitsandbytes", "no kernel for this machine", "method=lora")
+    assert not (paired.folder / "models").exists()
+
+
+def test_a_full_disk(checkout: Checkout) -> None:
+    checkout.pages("some.pdf", 14, 24)
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.chunk"],
+        cwd=checkout.folder,
+        env=checkout.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        # No file may grow beyond 4 KiB: the kernel refuses as a full disk does.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+    )
+    fails(done, "could not write data/chunks.jsonl", "free some space")
+    assert artifacts(checkout) == []
+    assert [path.name for path in (checkout.folder / "data").iterdir()] == ["raw"]
+
+
+def test_an_unknown_key_on_the_command_line(checkout: Checkout) -> None:
+    done = checkout.python("-m", "stages.chunk", "chunk.strikt=true")
+    assert done.returncode == 1
+    assert "chunk.strikt" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_metric_that_is_not_chosen(checkout: Checkout) -> None:
+    fails(checkout.python("-m", "stages.score", "score.metric=squat"), "squat", "did you mean squad?")
+
+
+def test_a_missing_input_names_the_command_that_makes_it(checkout: Checkout) -> None:
+    fails(checkout.python("-m", "stages.generate"), "data/chunks.jsonl is missing", "dvc repro")
+
+
+def test_too_few_pairs_for_a_split(checkout: Checkout, tiny_model: Path) -> None:
+    line = '{"id": "1", "chunk": "c", "passage": "p", "question": "Q?", "answer": "A"}\n'
+    (checkout.folder / "data/qa.jsonl").write_text(line, encoding="utf-8")
+    done = checkout.python("-m", "stages.tokenize", "model=folder", f"model.path={tiny_model}")
+    fails(done, "no pair fell to", "add documents")
