@@ -24,8 +24,8 @@ class Adapter(Option):
         """Arguments for loading the base model; none here."""
         return {}
 
-    def attach(self, model: "PreTrainedModel", identity: str) -> Any:
-        """Return the model with fresh, trainable adapters; `identity` names the base in their config.
+    def attach(self, model: "PreTrainedModel") -> Any:
+        """Return the model with fresh, trainable adapters.
 
         Raises:
             FolioError: no module of the model is called as `target_modules` says.
@@ -41,9 +41,6 @@ class Adapter(Option):
             task_type="CAUSAL_LM",
         )
         try:
-            adapted = get_peft_model(model, config)
+            return get_peft_model(model, config)
         except ValueError as error:
             raise FolioError(f"method.target_modules={targets}: {error}") from error
-        # peft would write the path of this machine's cache.
-        adapted.peft_config["default"].base_model_name_or_path = identity
-        return adapted

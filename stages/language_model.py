@@ -1,6 +1,7 @@
 """Loading a causal language model and its tokenizer onto the best device there is."""
 
 import ctypes
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,15 @@ def _keep_freed_memory() -> None:
         libc.mallopt(-1, 2**31 - 1)
 
 
+def _quiet() -> None:
+    """Leave the terminal to Folio's own progress: loading takes a second and needs no bar."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    # It reports optional kernels that Folio does not ask for.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """Load a tokenizer with a padding token, padding on the left as generation needs it.
 
@@ -67,6 +77,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
+    _quiet()
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, padding_side="left", local_files_only=True, trust_remote_code=False
@@ -88,6 +99,7 @@ def load_model(folder: Path, dtype: str, **quantization: Any) -> "PreTrainedMode
     """
     from transformers import AutoModelForCausalLM
 
+    _quiet()
     device = pick_device()
     if device.type == "cpu":
         _keep_freed_memory()

@@ -41,7 +41,7 @@ def arguments(settings: Train, rows: int, folder: Path, fp16: bool) -> "Training
         warmup_steps=math.ceil(settings.warmup_share * steps * settings.epochs),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.gradient_norm,
-        gradient_checkpointing=settings.gradient_checkpointing,
+        activation_checkpointing=settings.gradient_checkpointing,
         train_sampling_strategy="group_by_length",
         logging_steps=settings.log_steps,
         eval_strategy="epoch",
@@ -96,10 +96,12 @@ def reproducible(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in entry.items() if not key.endswith(volatile)} for entry in history]
 
 
-def save(trainer: "Trainer", rows: int) -> None:
+def save(trainer: "Trainer", rows: int, identity: str) -> None:
     """Write models/adapter/ with trainer_state.json beside the weights, and metrics/train.json."""
     trainable, total = trainer.model.get_nb_trainable_parameters()
     history = reproducible(trainer.state.log_history)
+    # peft would name the base by its place in this machine's cache.
+    trainer.model.peft_config["default"].base_model_name_or_path = identity
     with whole_folder(ADAPTER) as folder:
         trainer.model.save_pretrained(str(folder), save_embedding_layers=False)
         state = {"best_step": trainer.state.best_global_step, "log_history": history}
@@ -118,7 +120,7 @@ def main(config: DictConfig) -> None:
     with checkpoints.folder(source.identity, settings, method, *data, *versions()) as folder:
         trainer = prepare(settings, method, source, rows, folder)
         fit(trainer, checkpoints.last_whole(folder))
-        save(trainer, len(rows["train"]))
+        save(trainer, len(rows["train"]), source.identity)
     loss = losses(trainer.state.log_history)
     print(f"train: validation loss {loss['before']:.3f} before, {loss['after']:.3f} after")
 
@@ -137,7 +139,7 @@ def prepare(
     fp16 = base.device.type == "cuda" and str(base.dtype) == "torch.float16"
     pad = load_tokenizer(source.folder()).pad_token_id
     return SftTrainer(
-        model=method.attach(base, source.identity),
+        model=method.attach(base),
         args=arguments(settings, len(rows["train"]), folder, fp16),
         train_dataset=examples(rows["train"]),
         eval_dataset=examples(rows["validation"]),

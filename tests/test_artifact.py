@@ -9,6 +9,11 @@ from stages.errors import FolioError
 from tests.refusals import full_disk, locked
 
 
+def fail_midway(path: Path) -> None:
+    path.write_text("half", encoding="utf-8")
+    raise RuntimeError("midway")
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -33,8 +38,7 @@ def test_a_failing_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) ->
     target = tmp_path / "a.txt"
     write_text(target, "old")
     with pytest.raises(RuntimeError, match="midway"), whole_file(target) as path:
-        path.write_text("half", encoding="utf-8")
-        raise RuntimeError("midway")
+        fail_midway(path)
     assert target.read_text(encoding="utf-8") == "old"
     assert names(tmp_path) == ["a.txt"]
 
@@ -62,8 +66,7 @@ def test_a_failing_block_leaves_the_old_folder_and_nothing_else(tmp_path: Path) 
     target.mkdir()
     (target / "old.bin").write_bytes(b"old")
     with pytest.raises(RuntimeError, match="midway"), whole_folder(target) as folder:
-        (folder / "half.bin").write_bytes(b"half")
-        raise RuntimeError("midway")
+        fail_midway(folder / "half.bin")
     assert names(target) == ["old.bin"]
     assert names(tmp_path) == ["model"]
 
@@ -71,7 +74,7 @@ def test_a_failing_block_leaves_the_old_folder_and_nothing_else(tmp_path: Path) 
 def test_a_full_disk_is_named_and_keeps_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     write_text(target, "old")
-    with full_disk(), pytest.raises(FolioError, match="could not write .*a.txt: .*free some space"):
+    with full_disk(), pytest.raises(FolioError, match=r"could not write .*a\.txt: .*free some space"):
         write_text(target, "new")
     assert target.read_text(encoding="utf-8") == "old"
     assert names(tmp_path) == ["a.txt"]
@@ -88,7 +91,7 @@ def test_a_full_disk_keeps_the_old_folder(tmp_path: Path) -> None:
 def test_a_full_disk_in_the_words_of_a_library_is_named_too(tmp_path: Path) -> None:
     # What safetensors raises: a type of its own without errno.
     words = "I/O error: No space left on device (os error 28)"
-    with pytest.raises(FolioError, match="could not write .*model"), whole_folder(tmp_path / "model"):
+    with pytest.raises(FolioError, match=r"could not write .*model"), whole_folder(tmp_path / "model"):
         raise RuntimeError(words)
 
 
@@ -96,7 +99,7 @@ def test_a_full_disk_in_the_words_of_a_library_is_named_too(tmp_path: Path) -> N
 def test_a_folder_that_refuses_is_named(tmp_path: Path, folder: str) -> None:
     (tmp_path / "locked").mkdir()
     target = tmp_path / folder / "a.txt"
-    with locked(tmp_path / "locked"), pytest.raises(FolioError, match="could not write .*a.txt"):
+    with locked(tmp_path / "locked"), pytest.raises(FolioError, match=r"could not write .*a\.txt"):
         write_text(target, "new")
 
 
@@ -122,12 +125,12 @@ def test_json_holds_no_figure_that_is_none(tmp_path: Path, value: float) -> None
 
 
 def test_a_missing_json_file_names_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(FolioError, match="a.json is missing; run `dvc repro`"):
+    with pytest.raises(FolioError, match=r"a\.json is missing; run `dvc repro`"):
         read_json(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe"])
 def test_a_damaged_json_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(FolioError, match="a.json is no JSON"):
+    with pytest.raises(FolioError, match=r"a\.json is no JSON"):
         read_json(tmp_path / "a.json")

@@ -68,7 +68,7 @@ def test_documents_are_found_below_the_folder_in_a_stable_order(tmp_path: Path) 
 
 
 def test_a_folder_without_documents_names_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(FolioError, match="no PDF in .*put at least one there"):
+    with pytest.raises(FolioError, match=r"no PDF in .*put at least one there"):
         find_documents(tmp_path / "missing")
 
 
@@ -283,5 +283,7 @@ def test_too_small_a_share_fails_with_the_reasons(tmp_path: Path) -> None:
     (tmp_path / "a.pdf").write_bytes(pdf(SEALS))
     (tmp_path / "b.pdf").write_bytes(pdf(SEALS))
     # Two documents with the same text: 1 of 2 chunks is kept.
-    with pytest.raises(FolioError, match=r"kept 1 of 2 chunks, less than chunk\.keep_share=0\.6.*1 duplicate"):
+    with pytest.raises(
+        FolioError, match=r"kept 1 of 2 chunks, less than chunk\.keep_share=0\.6.*1 duplicate"
+    ):
         chunk_folder(tmp_path, Pdfium(name="pdfium"), SPLITTER, settings(keep_share=0.6))

@@ -53,7 +53,7 @@ def test_nan_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(FolioError, match="a.jsonl is missing; run `dvc repro`"):
+    with pytest.raises(FolioError, match=r"a\.jsonl is missing; run `dvc repro`"):
         list(jsonl.read(tmp_path / "a.jsonl"))
 
 
@@ -76,5 +76,5 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: bytes, fault: str) -> Non
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"text": "Pr\xfcfung"}\n')
-    with pytest.raises(FolioError, match="a.jsonl"):
+    with pytest.raises(FolioError, match=r"a\.jsonl"):
         list(jsonl.read(tmp_path / "a.jsonl"))

@@ -51,5 +51,7 @@ def test_another_seed_is_another_split() -> None:
     ("test_share", "validation_share", "expected"),
     [(1.0, 0.0, {"test"}), (0.0, 1.0, {"validation"}), (0.0, 0.0, {"train"})],
 )
-def test_a_share_of_nothing_and_of_all(test_share: float, validation_share: float, expected: set[str]) -> None:
+def test_a_share_of_nothing_and_of_all(
+    test_share: float, validation_share: float, expected: set[str]
+) -> None:
     assert {side(text, 0, test_share, validation_share) for text in TEXTS[:100]} == expected

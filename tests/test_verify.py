@@ -21,9 +21,8 @@ def pair(question: str = "Who inspects the lifeboats?", **changes: Any) -> dict[
         # Five letters make a stem: inspects, inspection -> inspe.
         ("Who inspects it, and the inspection?", {"inspe"}),
         ("valve Valves VALVE", {"valve"}),
-        # A plural's s goes only where the stem still holds it.
         ("week weeks", {"week"}),
-        ("re-use it: 3.5 m_2", {"re-us", "3", "5", "m", "2"}),
+        ("re-entry: 3.5 m_2", {"re-en", "3", "5", "m", "2"}),
         ("What is it?", set()),
     ],
 )
@@ -35,7 +34,6 @@ def test_content_words(text: str, words: set[str]) -> None:
     "good",
     [
         pair(),
-        pair("How often, every four weeks, does the captain do safety drills?", answer=ANSWER + " Often."),
         pair("What does the captain enter in the log?"),
         # A word of the heading is not foreign.
         pair("Who inspects the lifeboats in safety drills?"),

@@ -45,8 +45,16 @@ class Qlora(Adapter):
         )
         return {"quantization_config": config}
 
-    def attach(self, model: "PreTrainedModel", identity: str) -> Any:
+    def attach(self, model: "PreTrainedModel") -> Any:
         """Return the quantised model, made ready for training, with fresh adapters."""
+        from bitsandbytes.nn import Linear4bit
         from peft import prepare_model_for_kbit_training
 
-        return super().attach(prepare_model_for_kbit_training(model), identity)
+        for module in model.modules():
+            if isinstance(module, Linear4bit):
+                # On such CPUs an evaluation packs the weights for inference, and bitsandbytes 0.50
+                # never unpacks them: the steps after it would get no gradient through the layer.
+                module.support_avx512bf16_for_cpu = False
+        # Whether activations are kept is the train stage's setting.
+        ready = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        return super().attach(ready)

@@ -129,7 +129,9 @@ def test_paragraphs_are_joined_by_a_line_break_sentences_by_a_blank() -> None:
     assert passage == Passage("One ends. Two ends.\nThree ends.", (1, 2), ())
 
 
-@pytest.mark.parametrize("text", ["Install Node.JS first.", "Open http://a.example/x?Q=1 now.", "検査。終了。"])
+@pytest.mark.parametrize(
+    "text", ["Install Node.JS first.", "Open http://a.example/x?Q=1 now.", "検査。終了。"]
+)
 def test_no_blank_is_put_where_the_text_has_none(text: str) -> None:
     (passage,) = SPLITTER([paragraph(text)])
     assert passage.text == text

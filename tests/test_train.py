@@ -1,0 +1,121 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from stages import checkpoints, tokens, train
+from stages.method.lora import Lora
+from stages.method.qlora import Qlora
+from stages.settings.train import Train
+
+SETTINGS: dict[str, Any] = {
+    "epochs": 3, "learning_rate": 0.01, "scheduler": "linear", "warmup_share": 0.1, "weight_decay": 0.0,
+    "batch": 4, "accumulation": 1, "gradient_norm": 1.0, "patience": 3, "gradient_checkpointing": False,
+    "log_steps": 1, "seed": 0,
+}  # fmt: skip
+LORA: dict[str, Any] = {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": "all-linear"}
+
+
+def rows(count: int) -> list[tokens.Row]:
+    return [tokens.Row(f"{n}", f"p{n}", "open", [3, 4, 5 + n % 7], [20, 21, 22, 2]) for n in range(count)]
+
+
+@pytest.fixture
+def source(tiny_model: Path) -> SimpleNamespace:
+    return SimpleNamespace(folder=lambda: tiny_model, identity="tiny", dtype="float32")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOLIO_CACHE", str(tmp_path / "cache"))
+
+
+def prepare(source: Any, method: Any, folder: Path, **changes: Any) -> Any:
+    sides = {"train": rows(16), "validation": rows(6)}
+    return train.prepare(Train(**SETTINGS | changes), method, source, sides, folder)
+
+
+class StopAt(TrainerCallback):  # type: ignore[misc]
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def weights(trainer: Any) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in trainer.model.named_parameters() if p.requires_grad}
+
+
+def test_a_run_stopped_between_checkpoints_goes_on_to_the_same_adapter_and_curves(
+    source: Any, tmp_path: Path
+) -> None:
+    method = Lora(name="lora", **LORA)
+    whole = prepare(source, method, tmp_path / "whole")
+    train.fit(whole, None)
+    curves = (tmp_path / "plots/train/plots/metrics/train/loss.tsv").read_text(encoding="utf-8")
+
+    stopped = prepare(source, method, tmp_path / "stopped")
+    stopped.add_callback(StopAt(6))  # four steps an epoch: the last checkpoint is of step 4
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(stopped, None)
+    checkpoint = checkpoints.last_whole(tmp_path / "stopped")
+    assert checkpoint is not None
+    assert checkpoint.name == "checkpoint-4"
+
+    resumed = prepare(source, method, tmp_path / "stopped")
+    train.fit(resumed, checkpoint)
+    ours, theirs = weights(resumed), weights(whole)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert (tmp_path / "plots/train/plots/metrics/train/loss.tsv").read_text(encoding="utf-8") == curves
+
+
+@pytest.mark.parametrize("kind", [Lora, Qlora])
+def test_the_validation_loss_falls_and_only_the_adapter_learns(
+    source: Any, tmp_path: Path, kind: type
+) -> None:
+    more = {"double_quantisation": True} if kind is Qlora else {}
+    trainer = prepare(source, kind(name="method", **LORA, **more), tmp_path / "run")
+    assert all("lora_" in name for name in weights(trainer))
+    train.fit(trainer, None)
+    loss = train.losses(trainer.state.log_history)
+    assert loss["after"] < 0.97 * loss["before"]
+
+
+def test_accumulated_batches_have_the_gradient_of_one_large_batch(source: Any, tmp_path: Path) -> None:
+    calm = LORA | {"dropout": 0.0}
+    ends = []
+    for batch, accumulation in ((8, 1), (2, 4)):
+        trainer = prepare(
+            source, Lora(name="lora", **calm), tmp_path / f"{batch}",
+            epochs=1, batch=batch, accumulation=accumulation,
+        )  # fmt: skip
+        train.fit(trainer, None)
+        ends.append(train.losses(trainer.state.log_history)["after"])
+    assert ends[0] == pytest.approx(ends[1], rel=1e-4)
+
+
+def test_the_adapter_is_written_with_its_state_and_without_seconds(source: Any, tmp_path: Path) -> None:
+    trainer = prepare(source, Lora(name="lora", **LORA), tmp_path / "run", epochs=1)
+    train.fit(trainer, None)
+    train.save(trainer, 16, "tiny")
+    state = (tmp_path / "models/adapter/trainer_state.json").read_text(encoding="utf-8")
+    assert '"eval_loss"' in state
+    assert "runtime" not in state
+    assert (tmp_path / "models/adapter/adapter_model.safetensors").is_file()
+    config = (tmp_path / "models/adapter/adapter_config.json").read_text(encoding="utf-8")
+    assert '"tiny"' in config
+    assert str(tmp_path) not in config
+
+
+def test_losses_are_taken_before_the_first_step_and_at_the_best_one() -> None:
+    history = [
+        {"step": 0, "eval_loss": 3.0}, {"step": 4, "loss": 2.0}, {"step": 4, "eval_loss": 1.5},
+        {"step": 8, "eval_loss": 1.75},
+    ]  # fmt: skip
+    assert train.losses(history) == {"before": 3.0, "after": 1.5}
