@@ -15,7 +15,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import yaml
 from dvc.repo import Repo
 
 from tests.checkout import Checkout
@@ -45,8 +44,6 @@ def silence(checkout: Checkout) -> None:
     """Replace every command by `true`."""
     path = checkout.folder / "dvc.yaml"
     path.write_text(re.sub(r"cmd: .*", "cmd: 'true'", path.read_text(encoding="utf-8")), encoding="utf-8")
-    commands = [stage.get("do", stage)["cmd"] for stage in yaml.safe_load(path.read_text())["stages"].values()]
-    assert set(commands) == {"true"}
     checkout.dvc("commit", "--force")
 
 

@@ -42,7 +42,7 @@ class Account:
         Raises:
             FolioError: names the setting `key`, the counts and every reason.
         """
-        if self.kept and self.kept >= share * self.total:
+        if self.kept and self.kept / self.total >= share:
             return
         raise FolioError(
             f"kept {self.kept} of {self.total} {self.unit}, less than {key}={share:g} asks; "

@@ -1,6 +1,6 @@
 """What every low-rank method shares: rank, scale, dropout and where the adapters sit."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ class Adapter(Option):
     r: int = Field(ge=1)
     alpha: float = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
-    target_modules: Literal["all-linear"] | tuple[str, ...]
+    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(strict=False)]
 
     def quantization(self, dtype: str) -> dict[str, Any]:
         """Arguments for loading the base model; none here."""

@@ -22,9 +22,10 @@ def _is_refusal(error: Exception) -> bool:
 
 @contextlib.contextmanager
 def _staged(target: Path, make: Any) -> Iterator[Path]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(make(prefix=f".{target.name}.", dir=target.parent))
+    staged: Path | None = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged = Path(make(prefix=f".{target.name}.", dir=target.parent))
         yield staged
         if staged.is_dir():
             shutil.rmtree(target, ignore_errors=True)
@@ -38,9 +39,9 @@ def _staged(target: Path, make: Any) -> Iterator[Path]:
             "free some space or check the folder's permissions, then run again"
         ) from error
     finally:
-        if staged.is_dir():
+        if staged and staged.is_dir():
             shutil.rmtree(staged, ignore_errors=True)
-        else:
+        elif staged:
             staged.unlink(missing_ok=True)
 
 

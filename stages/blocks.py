@@ -48,7 +48,7 @@ def from_markdown(markdown: str, page: int) -> Iterator[Block]:
     """Yield the blocks of one page's Markdown; links and emphasis leave their words alone."""
     # Indented code and raw HTML never occur on a printed page: such text is only indented or
     # holds angle brackets.
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["code", "fence"])
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["code", "fence", "reference"])
     reader = _Reader((page, page))
     for token in parser.parse(markdown):
         yield from reader.take(token)

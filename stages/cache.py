@@ -6,12 +6,17 @@ from pathlib import Path
 
 import platformdirs
 
+from stages.errors import FolioError
+
 
 def folder() -> Path:
     """`FOLIO_CACHE`, else the platform's own folder for caches; made when it does not exist."""
     chosen = os.environ.get("FOLIO_CACHE") or platformdirs.user_cache_dir("folio")
     path = Path(chosen).expanduser().absolute()
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolioError(f"the cache {path} cannot be made: {error.strerror}; set FOLIO_CACHE") from error
     return path
 
 

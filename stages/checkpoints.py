@@ -18,8 +18,9 @@ def folder(*determinants: object) -> Iterator[Path]:
     One process at a time holds it, so that two equal experiments do not write over each other.
     """
     place = cache.folder() / "checkpoints" / cache.digest(*determinants)
-    place.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{place}.lock"):
+        place.mkdir(exist_ok=True)
         yield place
         shutil.rmtree(place, ignore_errors=True)
 

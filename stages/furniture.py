@@ -15,7 +15,7 @@ EDGE = 3
 NUMBER = r"(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]-\d{1,3})"
 PAGE_NUMBER = re.compile(rf"(?:page\s+)?{NUMBER}(?:\s+of\s+\d+)?", re.IGNORECASE)
 CONTENTS_LINE = re.compile(r"(?:\.\s?){5,}\s*(?:\d+|[ivxlc]+|[A-Z]-\d+)?$")
-FOOTNOTE = re.compile(r"\d{1,3}\s+\S")
+FOOTNOTE = re.compile(r"(?:\d{1,3}|\[\^\d{1,3}\]:)\s+\S")
 
 
 def _shape(text: str) -> str:
@@ -69,6 +69,7 @@ def remove(pages: Sequence[Sequence[Block]], account: Account) -> list[list[Bloc
             kind = block.kind
             if kind == "paragraph" and FOOTNOTE.match(block.text):
                 kind = "footnote"
-            rest.append(Block(kind, _trim(block.text, running), block.pages, block.level))
+            text = _trim(block.text, running) if index in edges else block.text
+            rest.append(Block(kind, text, block.pages, block.level))
         kept.append(rest)
     return kept

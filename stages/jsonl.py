@@ -18,7 +18,7 @@ def read(source: Path) -> Iterator[Record]:
         FolioError: the file is missing, or a line is no JSON object; the line is named.
     """
     try:
-        lines = source.open(encoding="utf-8")
+        lines = source.open("rb")
     except FileNotFoundError as error:
         raise FolioError(f"{source} is missing; run `dvc repro`") from error
     with lines:

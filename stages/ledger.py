@@ -39,7 +39,10 @@ class Ledger:
     def get(self, keys: Sequence[str]) -> dict[str, Any]:
         """The replies that are known, by key."""
         query = "SELECT reply FROM calls WHERE key = ?"
-        found = {key: self._base.execute(query, (key,)).fetchone() for key in keys}
+        try:
+            found = {key: self._base.execute(query, (key,)).fetchone() for key in keys}
+        except sqlite3.Error as error:
+            raise FolioError(f"the ledger {self._path} cannot be read: {error}; move it away") from error
         return {key: json.loads(row[0]) for key, row in found.items() if row}
 
     def put(self, replies: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The form of every setting: a frozen, validated dataclass that refuses unknown keys."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,7 @@ from stages.errors import FolioError
 setting = dataclass(
     frozen=True,
     kw_only=True,
-    config=ConfigDict(extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False),
+    config=ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False),
 )
 """Decorator for a stage's block of settings and, by inheritance, for every option."""
 
@@ -41,7 +42,9 @@ def build(config: DictConfig, key: str) -> Any:
         return instantiate(node, _convert_="all")
     except HydraException as error:
         if isinstance(error.__cause__, ValidationError):
-            raise FolioError(_explain(key, node, error.__cause__)) from error
+            inner = re.search(r"^full_key: (\S+)$", str(error), re.MULTILINE)
+            path = inner[1] if inner else key  # an option within this one may be at fault
+            raise FolioError(_explain(path, OmegaConf.select(config, path), error.__cause__)) from error
         if isinstance(error.__cause__, FolioError):
             raise error.__cause__ from error
         raise FolioError(f"{key}: {str(error).splitlines()[0]}") from error

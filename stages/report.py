@@ -53,7 +53,7 @@ def where(row: jsonl.Record) -> str:
 
 def one_line(text: str) -> str:
     """Text from a document or model as plain Markdown: one line, nothing of it markup."""
-    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", re.sub(r"\s+", " ", text).strip())
+    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", re.sub(r"\s+", " ", text).strip())
 
 
 def render(name: str, facts: dict[str, Any]) -> str:

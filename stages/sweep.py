@@ -1,5 +1,6 @@
 """One Hydra job = one DVC experiment: python -m stages.sweep -m method.r=8,16 train.batch=4,8"""
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -26,8 +27,13 @@ def experiment_name(overrides: Sequence[str]) -> str:
     if not overrides:
         raise FolioError("a sweep needs overrides, as in: python -m stages.sweep -m method.r=8,16")
     short = (re.sub(r"^[+~]*(?:[\w@/]+\.)*", "", override) for override in overrides)
-    name = re.sub(r"[^\w=,.+-]+", "-", ",".join(short)).replace("..", ".").strip("-.,")
-    return name[:LONGEST].rstrip("-.,")
+    whole = ",".join(short)
+    name = re.sub(r"\.{2,}", ".", re.sub(r"[^\w=,.+-]+", "-", whole)).strip("-.,")
+    if name == whole and len(name) <= LONGEST and not name.endswith(".lock"):
+        return name
+    # What the name cannot hold still tells two jobs apart.
+    seal = hashlib.sha256("\0".join(overrides).encode()).hexdigest()[:6]
+    return f"{name[: LONGEST - 7].rstrip('-.,')}-{seal}"
 
 
 def run_dvc(*words: str) -> str:

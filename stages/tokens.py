@@ -44,6 +44,6 @@ def read(source: Path) -> list[Row]:
 
     try:
         records: list[dict[str, Any]] = pq.read_table(source).to_pylist()
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise FolioError(f"{source} is missing or damaged; run `dvc repro tokenize`") from error
     return [Row(**record) for record in records]

@@ -51,9 +51,7 @@ def test_the_imports_of_a_stage_are_its_deps(
     assert code_deps[stage] == closure({script} | built(script, config))
 
 
-def test_the_imports_of_each_score_are_its_deps(
-    config: DictConfig, code_deps: dict[str, set[Path]]
-) -> None:
+def test_the_imports_of_each_score_are_its_deps(config: DictConfig, code_deps: dict[str, set[Path]]) -> None:
     script = Path("stages/score.py")
     for name in config.metric:
         metric = Path(f"stages/metric/{name}.py")

@@ -27,7 +27,7 @@ def fails(done: subprocess.CompletedProcess[str], *words: str) -> None:
 def artifacts(checkout: Checkout) -> list[str]:
     made = [checkout.folder / name for name in ("models", "evaluation", "metrics", "plots", "report")]
     made += [path for path in (checkout.folder / "data").glob("*") if path.name != "raw"]
-    return [path.name for path in made if path.exists() and any(path.rglob("*")) or path.is_file()]
+    return [path.name for path in made if path.is_file() or (path.is_dir() and any(path.iterdir()))]
 
 
 def test_no_document(checkout: Checkout) -> None:

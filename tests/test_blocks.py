@@ -48,6 +48,7 @@ def test_a_page_becomes_blocks_with_kind_level_and_page() -> None:
         # A bibliography's line is no link definition: a reader sees it.
         ("[1]: http://a.example/guide", "[1]: http://a.example/guide"),
         ("[12]: Smith", "[12]: Smith"),
+        ("[^32]: http://a.example/", "[^32]: http://a.example/"),
     ],
 )
 def test_a_paragraph_keeps_its_words(markdown: str, text: str) -> None:

@@ -97,9 +97,18 @@ def test_an_ellipsis_is_no_contents_line() -> None:
     assert removed([[paragraph("And so on...")]])[1] == {}
 
 
-def test_a_footnote_is_marked() -> None:
-    page = [paragraph("12 See the annex."), paragraph("12) See it."), Block("item", "3 bolts", (1, 1))]
-    assert [block.kind for block in remove([page], Account("blocks"))[0]] == ["footnote", "paragraph", "item"]
+@pytest.mark.parametrize(
+    ("block", "kind"),
+    [
+        (paragraph("12 See the annex."), "footnote"),
+        # As the reader writes a footnote whose mark it has found.
+        (paragraph("[^32]: http://a.example/"), "footnote"),
+        (paragraph("12) See the annex."), "paragraph"),
+        (Block("item", "3 bolts", (1, 1)), "item"),
+    ],
+)
+def test_a_footnote_is_marked(block: Block, kind: str) -> None:
+    assert remove([[block]], Account("blocks")) == [[Block(kind, block.text, (1, 1))]]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("glued", ["PUMP SERVICE GUIDE 3 {}", "{} 3 Pump Service Guide"])

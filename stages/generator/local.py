@@ -59,7 +59,7 @@ class Local(Option):
     top_k: int = Field(ge=1)
     batch: int = Field(ge=1)
     maximum_tokens: int = Field(ge=4)
-    sentence_words: tuple[int, int]
+    sentence_words: tuple[int, int] = Field(strict=False)
     language: str
     seed: int
     watch: str

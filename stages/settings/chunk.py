@@ -12,4 +12,4 @@ class Chunk:
     strict: bool
     minimum_words: int = Field(ge=1)
     keep_share: float = Field(ge=0, le=1)
-    skip_headings: tuple[str, ...]
+    skip_headings: tuple[str, ...] = Field(strict=False)

@@ -45,12 +45,15 @@ class Passages(Option):
             pieces = [piece for _, block in section for piece in self._pieces(block)]
             for group in self._pack(pieces):
                 text = "".join((piece.glue if i else "") + piece.text for i, piece in enumerate(group))
-                pages = group[0].pages[0], group[-1].pages[1]
+                pages = min(p.pages[0] for p in group), max(p.pages[1] for p in group)
                 yield Passage(text, pages, headings)
 
     def _pieces(self, block: Block) -> Iterator[_Piece]:
-        for index, (start, end) in enumerate(spans(block.text, self.language)):
-            yield _Piece(block.text[start:end], block.pages, " " if index else "\n")
+        before: int | None = None
+        for start, end in spans(block.text, self.language):
+            glue = "\n" if before is None else block.text[before:start]
+            yield _Piece(block.text[start:end], block.pages, glue)
+            before = end
 
     def _pack(self, pieces: list[_Piece]) -> Iterator[list[_Piece]]:
         remaining = sum(piece.words for piece in pieces)
