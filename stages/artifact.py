@@ -13,11 +13,13 @@ from typing import Any
 from stages.errors import FolioError
 
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+WORDS = ("No space left on device", "file write failed")
 
 
-def _is_refusal(error: Exception) -> bool:
-    # safetensors reports a full disk in words of its own, not as an OSError.
-    return getattr(error, "errno", None) in REFUSALS or "No space left on device" in str(error)
+def is_refusal(error: Exception) -> bool:
+    """Whether the disk is full or a place may not be written."""
+    # safetensors and torch report a full disk in words of their own, not as an OSError.
+    return getattr(error, "errno", None) in REFUSALS or any(words in str(error) for words in WORDS)
 
 
 @contextlib.contextmanager
@@ -25,14 +27,15 @@ def _staged(target: Path, make: Any) -> Iterator[Path]:
     staged: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_up(target)
         staged = Path(make(prefix=f".{target.name}.", dir=target.parent))
         yield staged
         if staged.is_dir():
             shutil.rmtree(target, ignore_errors=True)
-            staged.chmod(0o755)
+            _open_to_readers(staged)
         staged.replace(target)
     except Exception as error:
-        if not _is_refusal(error):
+        if not is_refusal(error):
             raise
         raise FolioError(
             f"could not write {target}: {getattr(error, 'strerror', None) or error}; "
@@ -43,6 +46,22 @@ def _staged(target: Path, make: Any) -> Iterator[Path]:
             shutil.rmtree(staged, ignore_errors=True)
         elif staged:
             staged.unlink(missing_ok=True)
+
+
+def _open_to_readers(folder: Path) -> None:
+    # safetensors writes private files and mkdtemp makes a private folder.
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _sweep_up(target: Path) -> None:
+    # A process that was killed could not remove what it had begun; one writer at a time has `target`.
+    for torn in target.parent.glob(f".{target.name}.????????"):
+        if torn.is_dir():
+            shutil.rmtree(torn)
+        else:
+            torn.unlink()
 
 
 def _temporary_file(prefix: str, dir: Path) -> str:  # noqa: A002 - tempfile's own name

@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from stages.artifact import write_text
 from stages.errors import FolioError
-from stages.option import build, nearest
+from stages.option import Option, build, nearest
 
 CONF = Path("conf")
 PARAMS = Path("params.yaml")
@@ -79,10 +79,12 @@ def validate(config: DictConfig) -> None:
     Raises:
         FolioError: names every wrong key, its fault and the nearest valid key.
     """
-    faults: list[str] = []
+    faults = [f"{key} is empty; choose at least one" for key in SEVERAL if not config.get(key)]
     for key in option_keys(config):
         try:
-            build(config, key)
+            option = build(config, key)
+            if isinstance(option, Option):
+                option.check()
         except FolioError as error:
             faults.append(str(error))
     if faults:

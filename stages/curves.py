@@ -36,5 +36,6 @@ class Curves(TrainerCallback):  # type: ignore[misc]
 
     def _write(self, step: int, figures: dict[str, Any]) -> None:
         self._live.step = step
-        for name in NAMES.keys() & figures.keys():
-            self._live.log_metric(NAMES[name], figures[name])
+        for name, curve in NAMES.items():
+            if name in figures:
+                self._live.log_metric(curve, figures[name])

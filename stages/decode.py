@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+# A model's own generation config would otherwise bend both greedy answers and samples.
+NEUTRAL = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "num_beams": 1}
+
+
 @dataclass(frozen=True)
 class Completion:
     """Generated ids up to the stop token, that token (None: cut off), and their mean log-probability."""
@@ -76,6 +80,7 @@ class Decoder:
                 eos_token_id=list(stop),
                 pad_token_id=self._pad,
                 logits_processor=[recorder],
+                **NEUTRAL,
                 **(sampling or {"do_sample": False}),
             )
         new = output[:, ids.shape[1] :]

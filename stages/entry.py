@@ -9,6 +9,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from stages.artifact import is_refusal
 from stages.errors import FolioError
 
 CONF = str(Path(__file__).parent.parent / "conf")
@@ -19,6 +20,17 @@ QUIET = (
     "hydra/job_logging=none",
     "hydra/hydra_logging=none",
 )
+
+
+def _explain(error: Exception) -> str | None:
+    """What a user can do about a failure that any stage may meet; None: it is a bug."""
+    # Named, not imported: torch takes a second, and most stages do without.
+    if type(error).__name__ == "OutOfMemoryError":
+        return "the device ran out of memory; lower generator.batch, train.batch or evaluate.batch"
+    if is_refusal(error):
+        place = getattr(error, "filename", None) or "a file"
+        return f"could not write {place}: {error}; free some space or check the permissions"
+    return None
 
 
 def entrypoint(run: Callable[[DictConfig], Any]) -> Callable[[], Any]:
@@ -34,6 +46,11 @@ def entrypoint(run: Callable[[DictConfig], Any]) -> Callable[[], Any]:
             return run(config)
         except FolioError as error:
             sys.exit(f"folio: {error}")
+        except Exception as error:
+            sentence = _explain(error)
+            if sentence is None:
+                raise
+            sys.exit(f"folio: {sentence}")
         except KeyboardInterrupt:
             print("folio: stopped; the next run goes on from what is finished", file=sys.stderr)
             sys.exit(130)

@@ -1,5 +1,6 @@
 """A model's answers to held-out questions: python -m stages.evaluate evaluate.model=base [override ...]"""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from stages import jsonl
+from stages.account import Account
+from stages.artifact import write_json
 from stages.decode import Decoder
 from stages.entry import entrypoint
 from stages.errors import FolioError
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 TEST = Path("data/test.jsonl")
 MERGED = Path("models/merged")
 ANSWERS = Path("evaluation")
+METRICS = {"base": Path("metrics/baseline.json"), "tuned": Path("metrics/evaluate.json")}
 
 
 def ask(
@@ -77,10 +81,26 @@ def _record(
     return {"model": model, "context": context} | kept | said | rounded
 
 
-def sample(pairs: Sequence[jsonl.Record], most: int) -> list[jsonl.Record]:
-    """At most `most` pairs: those whose ids, which are hashes, come first."""
+def sample(pairs: Sequence[jsonl.Record], most: int, account: Account) -> list[jsonl.Record]:
+    """At most `most` pairs: those whose ids, which are hashes, come first; the rest is counted."""
     chosen = {pair["id"] for pair in sorted(pairs, key=lambda pair: pair["id"])[:most]}
-    return [pair for pair in pairs if pair["id"] in chosen]
+    kept = [pair for pair in pairs if pair["id"] in chosen]
+    account.keep(len(kept))
+    if len(kept) < len(pairs):
+        account.drop("not_sampled", len(pairs) - len(kept))
+    return kept
+
+
+def figures(account: Account, answers: Sequence[jsonl.Record]) -> dict[str, Any]:
+    """What stands in metrics/baseline.json and metrics/evaluate.json.
+
+    Raises:
+        FolioError: a loss is no number, as a broken model gives it.
+    """
+    if not all(math.isfinite(loss) for row in answers for loss in row["token_losses"]):
+        raise FolioError("the model finds an answer infinitely unlikely or gives no number: it is broken")
+    cut = sum(row["cut_off"] for row in answers)
+    return {"questions": account.as_dict(), "answers": len(answers), "cut_off": cut}
 
 
 def _folder(config: DictConfig, model: str) -> tuple[Path, Any]:
@@ -92,13 +112,16 @@ def _folder(config: DictConfig, model: str) -> tuple[Path, Any]:
 def main(config: DictConfig) -> None:
     """Write evaluation/<model>.jsonl."""
     settings = build(config, "evaluate")
-    pairs = sample(list(jsonl.read(TEST)), settings.maximum_questions)
+    account = Account("questions")
+    pairs = sample(list(jsonl.read(TEST)), settings.maximum_questions, account)
     if not pairs:
         raise FolioError(f"{TEST} holds no question; raise tokenize.test_share above 0")
     folder, dtype = _folder(config, settings.model)
     tokenizer = load_tokenizer(folder)
     answers = ask(load_model(folder, dtype), tokenizer, pairs, settings)
+    counted = figures(account, answers)
     jsonl.write(ANSWERS / f"{settings.model}.jsonl", answers)
+    write_json(METRICS[settings.model], counted)
     print(f"evaluate: {settings.model} answered {len(pairs)} questions, open and closed book")
 
 

@@ -40,14 +40,15 @@ def _trim(text: str, running: set[str]) -> str:
     for shape in running:
         line = rf"(?:{NUMBER}\s+)?{re.escape(shape)}(?:\s+{NUMBER})?"
         if len(shape) >= 12:
-            text = re.sub(rf"^{line}\s+|\s+{line}$", "", text, flags=re.IGNORECASE)
+            text = re.sub(rf"^{line}\s+|\s*{line}$", "", text, flags=re.IGNORECASE)
     return text
 
 
 def _reason(block: Block, at_edge: bool, running: set[str]) -> str | None:
     if at_edge and PAGE_NUMBER.fullmatch(block.text):
         return "page_number"
-    if at_edge and _shape(block.text) in running:
+    # Footnotes can push a footer away from the edge; a heading there is a heading.
+    if (at_edge or block.kind == "paragraph") and _shape(block.text) in running:
         return "running_line"
     if CONTENTS_LINE.search(block.text):
         return "contents_line"

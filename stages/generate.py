@@ -96,6 +96,7 @@ def main(config: DictConfig) -> None:
     jsonl.write(PAIRS, (as_record(pair, generator.identity) for pair in kept))
     jsonl.write(REJECTED, (as_record(pair, generator.identity) for pair in rejected))
     write_json(METRICS, figures(chunks, kept, account))
+    print(f"generate: {ledger.stored} new calls")
     print(f"generate: {account.kept} pairs kept of {account.total}; dropped: {account.reasons()}")
 
 

@@ -1,8 +1,6 @@
 """Loading a causal language model and its tokenizer onto the best device there is."""
 
-import ctypes
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,19 +45,6 @@ def pick_dtype(name: str, device: "torch.device") -> "torch.dtype":
     return torch.bfloat16 if fast else torch.float32
 
 
-def _keep_freed_memory() -> None:
-    """Let the C library keep large freed blocks: fetching them anew costs a third of a CPU step.
-
-    glibc alone knows these settings (mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD).
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(-4, 0)
-        libc.mallopt(-1, 2**31 - 1)
-
-
 def _quiet() -> None:
     """Leave the terminal to Folio's own progress: loading takes a second and needs no bar."""
     from transformers.utils import logging as transformers_logging
@@ -101,8 +86,6 @@ def load_model(folder: Path, dtype: str, **quantization: Any) -> "PreTrainedMode
 
     _quiet()
     device = pick_device()
-    if device.type == "cpu":
-        _keep_freed_memory()
     try:
         model = AutoModelForCausalLM.from_pretrained(
             folder,

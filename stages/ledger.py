@@ -29,6 +29,7 @@ class Ledger:
         except sqlite3.Error as error:
             raise FolioError(f"the ledger {path} cannot be opened: {error}; move it away") from error
         self._path = path
+        self.stored = 0  # replies that this process paid for
 
     def __enter__(self) -> Self:
         return self
@@ -51,6 +52,7 @@ class Ledger:
         Raises:
             FolioError: the disk is full or the file is not writable.
         """
+        self.stored += len(replies)
         rows = [(key, json.dumps(reply, ensure_ascii=False)) for key, reply in replies.items()]
         try:
             with self._base:

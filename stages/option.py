@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from hydra.errors import HydraException
 from hydra.utils import instantiate
@@ -22,11 +22,22 @@ setting = dataclass(
 """Decorator for a stage's block of settings and, by inheritance, for every option."""
 
 
+Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+"""What a model computes in; `auto` is bf16 where the device is fast in it."""
+
+
 @setting
 class Option:
     """One choice of a config group; `name` is its file in conf/<group>/ and stages/<group>/."""
 
     name: str
+
+    def check(self) -> None:
+        """Look for what this machine must have, before any work.
+
+        Raises:
+            FolioError: it is missing.
+        """
 
 
 def build(config: DictConfig, key: str) -> Any:

@@ -24,7 +24,10 @@ def prompt_ids(tokenizer: "PreTrainedTokenizerBase", question: str, passage: str
         FolioError: the ids begin with two BOS.
     """
     turns = [{"role": "user", "content": question_text(question, passage)}]
-    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    # A model that thinks aloud would spend the answer's tokens on it; other templates ignore this.
+    text = tokenizer.apply_chat_template(
+        turns, tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
         raise FolioError("the chat template writes BOS twice; mend the model's chat template")

@@ -1,6 +1,5 @@
 """Supervised fine-tuning that computes logits only where a label is."""
 
-import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,15 +32,15 @@ def examples(rows: Sequence["Row"]) -> list[dict[str, list[int]]]:
     return [{"input_ids": row.prompt + row.completion, "completion": row.completion} for row in rows]
 
 
-def row_losses(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+def row_losses(
+    model: Any, inputs: dict[str, torch.Tensor], dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
     """Return the summed loss (nats) of each row's completion, shape [rows].
 
-    In half precision the products are computed in it and the adapters stay in fp32 (autocast).
+    Products are computed in `dtype`; where that is a half precision the adapters stay in fp32.
     """
     labels, mask = inputs["labels"], inputs["attention_mask"]
-    half = next((p.dtype for p in model.parameters() if p.dtype in (torch.bfloat16, torch.float16)), None)
-    mixed = torch.autocast(labels.device.type, half) if half else contextlib.nullcontext()
-    with mixed:
+    with torch.autocast(labels.device.type, dtype, enabled=dtype != torch.float32):
         logits = model(
             input_ids=inputs["input_ids"],
             attention_mask=mask,
@@ -64,10 +63,13 @@ def token_weighted_loss(prediction: EvalPrediction) -> dict[str, float]:
 class SftTrainer(Trainer):  # type: ignore[misc]
     """Hugging Face's trainer with the loss of `row_losses`, per target token everywhere."""
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, compute_dtype: torch.dtype, **arguments: Any) -> None:
         super().__init__(compute_metrics=token_weighted_loss, **arguments)
-        # The loss below is already divided by the tokens of the whole accumulated batch.
+        self._compute_dtype = compute_dtype
+        # The loss below is already divided by the tokens of the whole accumulated batch; every
+        # label counts, since none stands at a row's first place.
         self.model_accepts_loss_kwargs = True
+        self._loss_shifts_labels = False
 
     def compute_loss(
         self,
@@ -78,7 +80,7 @@ class SftTrainer(Trainer):  # type: ignore[misc]
     ) -> torch.Tensor:
         """Mean loss per target token of the accumulated batch."""
         count = num_items_in_batch or inputs["labels"].ne(IGNORED).sum()
-        return row_losses(model, inputs).sum() / count
+        return row_losses(model, inputs, self._compute_dtype).sum() / count
 
     def prediction_step(
         self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any
@@ -86,6 +88,6 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         """Return (nats, tokens) of each row where the trainer expects logits."""
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad():
-            nats = row_losses(model, inputs)
+            nats = row_losses(model, inputs, self._compute_dtype)
         counts = inputs["labels"].ne(IGNORED).sum(dim=1)
         return None, torch.stack([nats, counts.to(nats.dtype)], dim=1), counts

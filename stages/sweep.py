@@ -53,7 +53,10 @@ def run_dvc(*words: str) -> str:
 def untracked_documents() -> list[str]:
     """Files in data/raw that git does not know: an experiment's own checkout would lack them."""
     words = ["git", "ls-files", "--others", "--exclude-standard", "data/raw"]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FolioError(f"git: {done.stderr.strip()}; a sweep needs a git checkout")
+    return done.stdout.splitlines()
 
 
 def run(overrides: Sequence[str]) -> str:
@@ -81,9 +84,13 @@ def objective(name: str, path: str) -> float:
         FolioError: the experiment has no such figure.
     """
     import dvc.api
+    from dvc.exceptions import DvcException
 
     file, _, keys = path.partition(":")
-    value: Any = dvc.api.metrics_show(file, rev=name)
+    try:
+        value: Any = dvc.api.metrics_show(file, rev=name)
+    except DvcException as error:
+        raise FolioError(f"sweep.objective={path} cannot be read: {error}") from error
     for key in keys.split("."):
         value = value.get(key) if isinstance(value, dict) else None
     if not isinstance(value, int | float):

@@ -35,8 +35,7 @@ def divide(pairs: Iterable[jsonl.Record], settings: Tokenize) -> dict[split.Side
     shares = settings.test_share, settings.validation_share
     for pair in pairs:
         sides[split.side(pair["passage"], settings.seed, *shares)].append(pair)
-    needed = ["train", "validation", *(["test"] if settings.test_share else [])]
-    if missing := [name for name, rows in sides.items() if name in needed and not rows]:
+    if missing := [name for name, rows in sides.items() if not rows]:
         counts = ", ".join(f"{len(rows)} {name}" for name, rows in sides.items())
         raise FolioError(
             f"no pair fell to {' and '.join(missing)} ({counts}); add documents, or raise "
@@ -85,6 +84,7 @@ def main(config: DictConfig) -> None:
     rows = {
         name: tokenize(tokenizer, sides[name], settings, share, account) for name in ("train", "validation")
     }
+    account.keep(len(sides["test"]))
     account.require(settings.keep_share, "tokenize.keep_share")
     for name, side in rows.items():
         tokens.write(TOKENS / f"{name}.parquet", side)

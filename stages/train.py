@@ -12,7 +12,7 @@ from stages import checkpoints, tokens
 from stages.artifact import whole_folder, write_json
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.language_model import load_model, load_tokenizer, pick_device
+from stages.language_model import load_model, load_tokenizer, pick_device, pick_dtype
 from stages.option import build
 from stages.settings.train import Train
 
@@ -74,6 +74,8 @@ def fit(trainer: "Trainer", checkpoint: Path | None) -> None:
         print(f"train: goes on from step {checkpoint.name.split('-')[1]} of a run that was stopped")
     try:
         # Autocast chooses the adapters' precision; a cast of each input to fp32 would double the work.
+        # A resumed run has had its first evaluation; another would count against its patience.
+        trainer.args.eval_on_start = checkpoint is None
         with disable_input_dtype_casting(trainer.model):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except torch.OutOfMemoryError as error:
@@ -90,9 +92,20 @@ def losses(history: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {"before": before, "after": min((loss for step, loss in validation if step), default=math.nan)}
 
 
+def check(loss: dict[str, float]) -> None:
+    """Refuse a model that diverged.
+
+    Raises:
+        FolioError: a validation loss is no finite number.
+    """
+    if not all(math.isfinite(value) for value in loss.values()):
+        raise FolioError("the validation loss is no number any more; lower train.learning_rate")
+
+
 def reproducible(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The log without seconds and throughput, which differ between equal runs."""
-    volatile = ("_runtime", "_per_second", "total_flos")
+    # The mean training loss covers what came after a resume alone.
+    volatile = ("_runtime", "_per_second", "total_flos", "train_loss")
     return [{key: value for key, value in entry.items() if not key.endswith(volatile)} for entry in history]
 
 
@@ -101,7 +114,10 @@ def save(trainer: "Trainer", rows: int, identity: str) -> None:
     trainable, total = trainer.model.get_nb_trainable_parameters()
     history = reproducible(trainer.state.log_history)
     # peft would name the base by its place in this machine's cache.
-    trainer.model.peft_config["default"].base_model_name_or_path = identity
+    config = trainer.model.peft_config["default"]
+    config.base_model_name_or_path = identity
+    # A set's order changes from process to process, and with it the bytes that are written.
+    config.target_modules = sorted(config.target_modules)
     with whole_folder(ADAPTER) as folder:
         trainer.model.save_pretrained(str(folder), save_embedding_layers=False)
         state = {"best_step": trainer.state.best_global_step, "log_history": history}
@@ -117,9 +133,11 @@ def main(config: DictConfig) -> None:
     settings, method, source = (build(config, key) for key in ("train", "method", "model"))
     rows = {side: tokens.read(TOKENS / f"{side}.parquet") for side in ("train", "validation")}
     data = [(TOKENS / f"{side}.parquet").read_bytes() for side in rows]
-    with checkpoints.folder(source.identity, settings, method, *data, *versions()) as folder:
+    run = (source, source.identity, settings, method, *data, *versions())
+    with checkpoints.folder(*run) as folder:
         trainer = prepare(settings, method, source, rows, folder)
         fit(trainer, checkpoints.last_whole(folder))
+        check(losses(trainer.state.log_history))
         save(trainer, len(rows["train"]), source.identity)
     loss = losses(trainer.state.log_history)
     print(f"train: validation loss {loss['before']:.3f} before, {loss['after']:.3f} after")
@@ -136,10 +154,12 @@ def prepare(
 
     set_seed(settings.seed)
     base = load_model(source.folder(), source.dtype, **method.quantization(source.dtype))
-    fp16 = base.device.type == "cuda" and str(base.dtype) == "torch.float16"
+    dtype = pick_dtype(source.dtype, base.device)
+    fp16 = base.device.type == "cuda" and str(dtype) == "torch.float16"
     pad = load_tokenizer(source.folder()).pad_token_id
     return SftTrainer(
         model=method.attach(base),
+        compute_dtype=dtype,
         args=arguments(settings, len(rows["train"]), folder, fp16),
         train_dataset=examples(rows["train"]),
         eval_dataset=examples(rows["validation"]),
@@ -149,14 +169,13 @@ def prepare(
 
 
 def versions() -> list[str]:
-    """What else determines a run: the code of this stage and of the libraries that compute."""
-    import peft
-    import torch
-    import transformers
+    """What else determines a run: Folio's code, the libraries that compute and the device."""
+    from importlib.metadata import version
 
-    here = Path(__file__).parent
-    code = [(here / name).read_text(encoding="utf-8") for name in ("train.py", "sft.py")]
-    return [*code, *(module.__version__ for module in (torch, transformers, peft))]
+    code = sorted(Path(__file__).parent.rglob("*.py"))
+    libraries = ("accelerate", "bitsandbytes", "peft", "torch", "transformers")
+    numbers = [f"{name}=={version(name)}" for name in libraries]
+    return [*(path.read_text(encoding="utf-8") for path in code), *numbers, str(pick_device())]
 
 
 if __name__ == "__main__":

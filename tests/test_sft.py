@@ -72,3 +72,27 @@ def test_gradients_equal_those_of_separate_rows(tiny_model: Path) -> None:
         row_losses(model, collate(examples([row]), pad=2)).sum().backward()
     for name, parameter in model.named_parameters():
         assert torch.allclose(parameter.grad, together[name], atol=1e-5), name
+
+
+def test_the_logged_loss_is_per_target_token_whatever_the_lengths(tiny_model: Path, tmp_path: Path) -> None:
+    from transformers import TrainingArguments
+
+    from stages.sft import SftTrainer
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    nats = row_losses(model, collate(examples(ROWS), pad=2)).sum().item()
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path), max_steps=1, per_device_train_batch_size=2, logging_steps=1,
+        remove_unused_columns=False, use_cpu=True, report_to="none", save_strategy="no",
+        learning_rate=0.0, dataloader_pin_memory=False,
+    )  # fmt: skip
+    trainer = SftTrainer(
+        compute_dtype=torch.float32,
+        model=model,
+        args=arguments,
+        train_dataset=examples(ROWS),
+        data_collator=lambda batch: collate(batch, 2),
+    )
+    trainer.train()
+    # Three target tokens and two: five.
+    assert trainer.state.log_history[0]["loss"] == pytest.approx(nats / 5, rel=1e-4)

@@ -56,11 +56,13 @@ def test_a_run_stopped_between_checkpoints_goes_on_to_the_same_adapter_and_curve
     source: Any, tmp_path: Path
 ) -> None:
     method = Lora(name="lora", **LORA)
-    whole = prepare(source, method, tmp_path / "whole")
+    whole = prepare(source, method, tmp_path / "whole", patience=1)
     train.fit(whole, None)
     curves = (tmp_path / "plots/train/plots/metrics/train/loss.tsv").read_text(encoding="utf-8")
 
-    stopped = prepare(source, method, tmp_path / "stopped")
+    history = train.reproducible(whole.state.log_history)
+
+    stopped = prepare(source, method, tmp_path / "stopped", patience=1)
     stopped.add_callback(StopAt(6))  # four steps an epoch: the last checkpoint is of step 4
     with pytest.raises(KeyboardInterrupt):
         train.fit(stopped, None)
@@ -68,9 +70,10 @@ def test_a_run_stopped_between_checkpoints_goes_on_to_the_same_adapter_and_curve
     assert checkpoint is not None
     assert checkpoint.name == "checkpoint-4"
 
-    resumed = prepare(source, method, tmp_path / "stopped")
+    resumed = prepare(source, method, tmp_path / "stopped", patience=1)
     train.fit(resumed, checkpoint)
     ours, theirs = weights(resumed), weights(whole)
+    assert train.reproducible(resumed.state.log_history) == history
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert (tmp_path / "plots/train/plots/metrics/train/loss.tsv").read_text(encoding="utf-8") == curves
 

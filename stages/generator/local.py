@@ -28,6 +28,10 @@ MARKER = re.compile(r"(?:-|\d{1,3}[.)])\s+")
 NUMBERING = re.compile(r"^[\dA-Z]{1,3}(?:\.\d+)*\.?\s+")
 
 
+# Raised when the way of asking changes, so that the ledger's older replies no longer count.
+FORM = 1
+
+
 @dataclass(frozen=True)
 class _Call:
     chunk: Record
@@ -68,7 +72,13 @@ class Local(Option):
     def _possible(self) -> "Local":
         if self.temperature == 0 and self.samples > 1:
             raise ValueError("generator.temperature=0 is greedy and gives one question: samples must be 1")
+        if self.sentence_words[0] > self.sentence_words[1]:
+            raise ValueError(f"generator.sentence_words={list(self.sentence_words)}: the shorter comes first")
         return self
+
+    def check(self) -> None:
+        """The model that writes must be there."""
+        self.model.check()
 
     @property
     def identity(self) -> str:
@@ -100,7 +110,8 @@ class Local(Option):
 
     def _key(self, call: _Call) -> str:
         settings = (self.samples, self.temperature, self.top_k, self.maximum_tokens, self.seed)
-        return cache.digest("local", self.identity, self.prompt["text"], settings, call.prompt)
+        model = self.identity, self.model.dtype
+        return cache.digest("local", FORM, *model, self.prompt["text"], settings, call.prompt)
 
     def _answer(
         self, calls: Sequence[_Call], ledger: Ledger, writer: Callable[[], "_Writer"]
@@ -127,7 +138,8 @@ class _Writer:
         folder = option.model.folder()
         self._option = option
         self._tokenizer = load_tokenizer(folder)
-        prefix = self._ids(option.prompt["text"])
+        # Plain text, no chat template: here the tokenizer's own BOS, where it has one, is right.
+        prefix = self._tokenizer(option.prompt["text"])["input_ids"]
         model = load_model(folder, option.model.dtype)
         self._decoder = Decoder(model, self._tokenizer.pad_token_id, prefix)
         self._mark = self._ids("?")[-1]
@@ -144,7 +156,7 @@ class _Writer:
         # The batch's own content seeds it: what ran before it leaves no trace.
         torch.manual_seed(int(seal[:15], 16))
         option = self._option
-        sampling = {"do_sample": True, "temperature": option.temperature, "top_k": option.top_k}
+        sampling = {"do_sample": True, "temperature": option.temperature, "top_k": option.top_k, "top_p": 1.0}
         rows = self._decoder.complete(
             [self._ids(prompt) for prompt in prompts],
             self._stop,

@@ -1,5 +1,7 @@
 """LoRA over a base model in 4-bit NF4."""
 
+import importlib.util
+import sys
 from typing import TYPE_CHECKING, Any
 
 from stages.adapter import Adapter
@@ -17,6 +19,13 @@ class Qlora(Adapter):
 
     double_quantisation: bool
 
+    def check(self) -> None:
+        """Bitsandbytes must be installed and have NF4 for this machine."""
+        if sys.platform == "darwin":
+            raise FolioError("method=qlora: bitsandbytes has no NF4 for Apple's MPS; set method=lora")
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise FolioError("method=qlora needs bitsandbytes; install it or set method=lora")
+
     def quantization(self, dtype: str) -> dict[str, Any]:
         """Arguments for loading the base model in NF4.
 
@@ -25,9 +34,7 @@ class Qlora(Adapter):
         """
         from transformers import BitsAndBytesConfig
 
-        device = pick_device()
-        if device.type == "mps":
-            raise FolioError("method=qlora: bitsandbytes has no NF4 for Apple's MPS; set method=lora")
+        self.check()
         try:
             import bitsandbytes
         except (ImportError, OSError, RuntimeError) as error:
@@ -41,7 +48,7 @@ class Qlora(Adapter):
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=self.double_quantisation,
-            bnb_4bit_compute_dtype=pick_dtype(dtype, device),
+            bnb_4bit_compute_dtype=pick_dtype(dtype, pick_device()),
         )
         return {"quantization_config": config}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stages import gguf
 from stages.errors import FolioError
-from stages.option import Option, setting
+from stages.option import Dtype, Option, setting
 
 
 @setting
@@ -15,7 +15,7 @@ class Embedded(Option):
 
     package: str
     file: str
-    dtype: str
+    dtype: Dtype
     watch: str
 
     @property
@@ -32,6 +32,10 @@ class Embedded(Option):
                 f"the package {self.package} (model.package) is not installed; run `make env`"
             ) from error
         return f"{self.package}=={version}/{self.file}"
+
+    def check(self) -> None:
+        """The package must be installed."""
+        _ = self.identity
 
     def folder(self) -> Path:
         """Return the model's folder, de-quantised on first use."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stages.errors import FolioError
-from stages.option import Option, setting
+from stages.option import Dtype, Option, setting
 
 
 @setting
@@ -11,8 +11,12 @@ class Folder(Option):
     """`path` is the folder; weights must be safetensors."""
 
     path: str
-    dtype: str
+    dtype: Dtype
     watch: str
+
+    def check(self) -> None:
+        """The folder must hold a model."""
+        self.folder()
 
     @property
     def identity(self) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stages.errors import FolioError
 from stages.gguf import as_folder, file_identity
-from stages.option import Option, setting
+from stages.option import Dtype, Option, setting
 
 
 @setting
@@ -12,7 +12,7 @@ class Gguf(Option):
     """`path` is the file; a change of the file is noticed."""
 
     path: str
-    dtype: str
+    dtype: Dtype
     watch: str
 
     @property
@@ -26,6 +26,10 @@ class Gguf(Option):
         if not path.is_file():
             raise FolioError(f"the GGUF file {path} is missing; set model.path to an existing file")
         return file_identity(path)
+
+    def check(self) -> None:
+        """The file must be there."""
+        _ = self.identity
 
     def folder(self) -> Path:
         """Return the model's folder, de-quantised on first use."""

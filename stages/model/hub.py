@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stages.errors import FolioError
-from stages.option import Option, setting
+from stages.option import Dtype, Option, setting
 
 # Weights as safetensors alone, and no Python: nothing that is downloaded is executed.
 WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt"]
@@ -15,7 +15,7 @@ class Hub(Option):
 
     id: str
     revision: str
-    dtype: str
+    dtype: Dtype
     watch: str
 
     @property

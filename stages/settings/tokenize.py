@@ -9,7 +9,7 @@ from stages.option import setting
 class Tokenize:
     """How pairs are split and how long a row may be."""
 
-    test_share: float = Field(ge=0, le=0.9)
+    test_share: float = Field(gt=0, le=0.9)
     validation_share: float = Field(gt=0, le=0.9)
     context_share: float = Field(ge=0, le=1)
     maximum_tokens: int = Field(ge=16)

@@ -1,0 +1,68 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.account import Account
+from stages.evaluate import ask, sample, stop_tokens
+from stages.language_model import load_model, load_tokenizer
+from stages.settings.evaluate import Evaluate
+
+
+def pair(number: int) -> dict[str, Any]:
+    return {
+        "id": f"{number}", "chunk": f"c{number}", "document": "d.pdf", "pages": [1, 2],
+        "passage": "the incident response team " * (number + 1), "question": f"What is {number}?",
+        "answer": f"It is {number}.",
+    }  # fmt: skip
+
+
+PAIRS = [pair(n) for n in range(5)]
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_model: Path) -> tuple[Any, Any]:
+    return load_model(tiny_model, "float32"), load_tokenizer(tiny_model)
+
+
+def settings(batch: int) -> Evaluate:
+    return Evaluate(model="tuned", batch=batch, maximum_tokens=5, maximum_questions=9)
+
+
+def test_every_question_is_answered_open_and_closed_in_order(loaded: tuple[Any, Any]) -> None:
+    answers = ask(*loaded, PAIRS, settings(2))
+    assert [(row["id"], row["context"]) for row in answers] == [
+        (str(n), context) for context in ("open", "closed") for n in range(5)
+    ]
+    assert {row["model"] for row in answers} == {"tuned"}
+    # "It is 3." and EOS, token by token.
+    tokenizer = loaded[1]
+    lengths = [len(tokenizer(row["reference"])["input_ids"]) + 1 for row in answers]
+    assert [len(row["token_losses"]) for row in answers] == lengths
+
+
+def test_a_batch_answers_as_one_question_at_a_time_does(loaded: tuple[Any, Any]) -> None:
+    together, alone = ask(*loaded, PAIRS, settings(10)), ask(*loaded, PAIRS, settings(1))
+    assert [row["answer"] for row in together] == [row["answer"] for row in alone]
+    for ours, theirs in zip(together, alone, strict=True):
+        assert ours["token_losses"] == pytest.approx(theirs["token_losses"], abs=1e-3)
+
+
+def test_the_answer_holds_nothing_of_the_prompt(loaded: tuple[Any, Any]) -> None:
+    for row in ask(*loaded, PAIRS, settings(4)):
+        assert row["question"] not in row["answer"]
+        assert row["cut_off"] or len(row["answer"]) < 100
+
+
+def test_eos_of_tokenizer_and_generation_config_both_stop(loaded: tuple[Any, Any]) -> None:
+    model, tokenizer = loaded
+    assert stop_tokens(model, tokenizer) == [tokenizer.eos_token_id]
+
+
+def test_a_sample_is_stable_when_questions_are_added() -> None:
+    account = Account("questions")
+    few = sample(PAIRS[:4], 2, account)
+    assert account.as_dict() == {"in": 4, "kept": 2, "dropped": {"not_sampled": 2}}
+    assert len(few) == 2
+    assert sample(PAIRS, 5, Account("questions")) == PAIRS
+    assert sample(list(reversed(PAIRS[:4])), 2, Account("questions")) == list(reversed(few))
