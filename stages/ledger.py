@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock
+
 from stages.errors import FolioError
+
+
+TABLE = "CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, reply TEXT NOT NULL) WITHOUT ROWID"
 
 
 class Ledger:
@@ -18,15 +23,14 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         try:
-            # A writer waits this many seconds for another process's transaction.
-            self._base = sqlite3.connect(path, timeout=60)
-            self._base.execute("PRAGMA journal_mode=WAL")
-            with self._base:
-                self._base.execute(
-                    "CREATE TABLE IF NOT EXISTS calls "
-                    "(key TEXT PRIMARY KEY, reply TEXT NOT NULL) WITHOUT ROWID"
-                )
-        except sqlite3.Error as error:
+            # Of two processes that turn a new file to WAL at once SQLite refuses one, timeout or not.
+            with FileLock(f"{path}.lock"):
+                # A writer waits this many seconds for another process's transaction.
+                self._base = sqlite3.connect(path, timeout=60)
+                self._base.execute("PRAGMA journal_mode=WAL")
+                with self._base:
+                    self._base.execute(TABLE)
+        except (sqlite3.Error, OSError) as error:
             raise FolioError(f"the ledger {path} cannot be opened: {error}; move it away") from error
         self._path = path
         self.stored = 0  # replies that this process paid for
