@@ -10,7 +10,6 @@ from filelock import FileLock
 
 from stages.errors import FolioError
 
-
 TABLE = "CREATE TABLE IF NOT EXISTS calls (key TEXT PRIMARY KEY, reply TEXT NOT NULL) WITHOUT ROWID"
 
 

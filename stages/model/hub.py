@@ -11,7 +11,7 @@ WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.m
 
 @setting
 class Hub(Option):
-    """`id` is owner/name; `revision` a commit or tag; a token is read from HF_TOKEN alone."""
+    """`id` is owner/name; `revision` a commit or tag; a token comes from HF_TOKEN or the hub's own login."""
 
     id: str
     revision: str
