@@ -29,7 +29,9 @@ def arguments(settings: Train, rows: int, folder: Path, fp16: bool) -> "Training
     """The settings in the trainer's words; evaluation before the first step and each epoch."""
     from transformers import TrainingArguments
 
-    steps = math.ceil(math.ceil(rows / settings.batch) / settings.accumulation)
+    steps = math.ceil(settings.epochs * math.ceil(math.ceil(rows / settings.batch) / settings.accumulation))
+    # The first step of a warm-up has no learning rate: a run of one step must have none.
+    warmup = min(math.ceil(settings.warmup_share * steps), steps - 1)
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -38,7 +40,7 @@ def arguments(settings: Train, rows: int, folder: Path, fp16: bool) -> "Training
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.scheduler,
-        warmup_steps=math.ceil(settings.warmup_share * steps * settings.epochs),
+        warmup_steps=warmup,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.gradient_norm,
         activation_checkpointing=settings.gradient_checkpointing,

@@ -16,7 +16,7 @@ model: {{path: {model}, dtype: float32}}
 generator: {{samples: 1}}
 generate: {{foreign_words: 3, minimum_score: -9}}
 tokenize: {{test_share: 0.3, validation_share: 0.3, maximum_tokens: 2048}}
-train: {{epochs: 1}}
+train: {{epochs: 1, batch: 2, learning_rate: 0.05}}
 evaluate: {{maximum_questions: 4, maximum_tokens: 8}}
 """
 AFTER_TRAIN = ["train", "merge", "evaluate", "score@perplexity", "report"]
@@ -55,7 +55,7 @@ def test_what_runs_again_after_which_change(checkout: Checkout) -> None:
         ("nothing", lambda: None, []),
         (
             "the learning rate",
-            lambda: checkout.edit(recipe, "epochs: 1", "epochs: 1, learning_rate: 0.001"),
+            lambda: checkout.edit(recipe, "learning_rate: 0.05", "learning_rate: 0.02"),
             ["compose", *AFTER_TRAIN],
         ),
         (
@@ -65,7 +65,7 @@ def test_what_runs_again_after_which_change(checkout: Checkout) -> None:
         ),
         (
             "a helper that only train imports",
-            lambda: checkout.edit("stages/sft.py", ".sum() / count", ".sum() / count * 3"),
+            lambda: checkout.edit("stages/sft.py", ".sum() / count", ".sum() / count * -1"),
             AFTER_TRAIN,
         ),
     ]

@@ -122,3 +122,14 @@ def test_losses_are_taken_before_the_first_step_and_at_the_best_one() -> None:
         {"step": 8, "eval_loss": 1.75},
     ]  # fmt: skip
     assert train.losses(history) == {"before": 3.0, "after": 1.5}
+
+
+@pytest.mark.parametrize(("count", "warmup"), [(1, 0), (4, 0), (5, 1), (16, 2), (400, 30)])
+def test_the_warm_up_is_its_share_of_all_steps_and_never_the_whole_run(
+    tmp_path: Path, count: int, warmup: int
+) -> None:
+    # Batches of 4. One epoch over up to 4 rows is a single step; three epochs over 5, 16 and 400
+    # rows are 6, 12 and 300 steps, of which a tenth, rounded up, is 1, 2 and 30.
+    epochs = 1 if count < 5 else 3
+    made = train.arguments(Train(**SETTINGS | {"epochs": epochs}), count, tmp_path, fp16=False)
+    assert made.warmup_steps == warmup
