@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+# At its import, which peft brings about, it warns of optional kernels that Folio does not ask for.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
@@ -50,8 +53,6 @@ def _quiet() -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    # It reports optional kernels that Folio does not ask for.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
