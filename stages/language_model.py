@@ -2,9 +2,10 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from stages.errors import FolioError
+from stages.option import Dtype
 
 if TYPE_CHECKING:
     import torch
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 # At its import, which peft brings about, it warns of optional kernels that Folio does not ask for.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
-DTYPES = ("auto", "bfloat16", "float16", "float32")
+DTYPES = get_args(Dtype)
 
 
 def pick_device() -> "torch.device":

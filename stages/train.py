@@ -75,9 +75,9 @@ def fit(trainer: "Trainer", checkpoint: Path | None) -> None:
     if checkpoint:
         print(f"train: goes on from step {checkpoint.name.split('-')[1]} of a run that was stopped")
     try:
-        # Autocast chooses the adapters' precision; a cast of each input to fp32 would double the work.
         # A resumed run has had its first evaluation; another would count against its patience.
         trainer.args.eval_on_start = checkpoint is None
+        # Autocast chooses the adapters' precision; a cast of each input to fp32 would double the work.
         with disable_input_dtype_casting(trainer.model):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except torch.OutOfMemoryError as error:
