@@ -24,11 +24,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of text that can be read on its own, with the way back to its page."""
+    """A piece of text that can be read on its own, with the way back to its page.
+
+    The first `overlap` characters of `text` repeat the end of the passage before.
+    """
 
     text: str
     pages: tuple[int, int]
     headings: tuple[str, ...]
+    overlap: int = 0
 
 
 def clean(text: str) -> str:
