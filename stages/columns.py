@@ -1,0 +1,105 @@
+"""Reading order: a page is cut into columns, and into bands where something spans them."""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from statistics import median
+
+from stages.lines import Line
+
+GUTTER = 6.0  # points of white between two columns, at least
+COLUMN_LINES = 4  # that a column holds, at least
+FULL = 0.55  # of a column's width: half of its lines are at least this long
+LETTERS = 15  # in half of its lines, at least: a column of numbers belongs to a table
+DENSE = 0.45  # of a column's height: its lines fill at least this much
+INDENT = 40.0  # points by which a line of a column may be set in
+BAND_GAP = 1.9  # font sizes of white over the whole width that end a band
+
+
+def flows(lines: Sequence[Line]) -> Iterator[list[Line]]:
+    """Yield the runs of lines that are read from top to bottom, in the order in which they are read."""
+    for band in _bands(sorted(lines, key=lambda line: (line.top, line.left))):
+        yield from _columns(band)
+
+
+def _bands(lines: list[Line]) -> Iterator[list[Line]]:
+    band: list[Line] = []
+    bottom = 0.0
+    for line in lines:
+        if band and line.top - bottom > BAND_GAP * line.size and _parted(band):
+            yield band
+            band = []
+        band.append(line)
+        bottom = max(bottom, line.bottom) if len(band) > 1 else line.bottom
+    if band:
+        yield band
+
+
+def _parted(band: list[Line]) -> bool:
+    """Whether the band's end matters: only where lines stand side by side."""
+    return any(a.bottom > b.top + 0.5 * b.size and a.right <= b.left for a, b in zip(band, band[1:], strict=False))
+
+
+def _columns(lines: list[Line]) -> Iterator[list[Line]]:
+    gutter = _gutter(lines) if len(lines) >= 2 * COLUMN_LINES else None
+    if gutter is None:
+        yield lines
+        return
+    left, right = gutter
+    across = [line for line in lines if line.left < left - 1 and line.right > right + 1]
+    for part in _between(lines, across):
+        for side in (True, False):
+            column = [line for line in part if (line.right <= left + 1) is side]
+            if column:
+                yield from _columns(column) if len(column) < len(lines) else [column]
+
+
+def _between(lines: list[Line], across: list[Line]) -> Iterator[list[Line]]:
+    """Cut where lines cross the gutter; those that follow one another are a part of their own."""
+    crossing = {id(line) for line in across}
+    for _, part in groupby(lines, key=lambda line: id(line) in crossing):
+        yield list(part)
+
+
+def _gutter(lines: list[Line]) -> tuple[float, float] | None:
+    """The leftmost white strip [left, right] that parts a column of text from others, if there is one."""
+    for left, right in _strips(lines):
+        before = [line for line in lines if line.right <= left + 1]
+        after = [line for line in lines if line.left >= right - 1]
+        crossing = len(lines) - len(before) - len(after)
+        if crossing > min(len(before), len(after)):
+            continue
+        beside = [line for line in after if line.left < right + INDENT]
+        if _is_text(before) and _is_text(beside) and _overlap(before, beside):
+            return left, right
+    return None
+
+
+def _strips(lines: list[Line]) -> Iterator[tuple[float, float]]:
+    """White strips before the left ends that several lines share."""
+    rights = sorted(line.right for line in lines)
+    starts = Counter(round(line.left) for line in lines)
+    first = min(starts)
+    for start in sorted(step for step, count in starts.items() if count >= COLUMN_LINES - 1):
+        end = bisect_right(rights, start - GUTTER) - 1
+        if start > first + GUTTER and end >= 0:
+            yield rights[end], start - 1.0
+
+
+def _overlap(before: list[Line], after: list[Line]) -> bool:
+    top, bottom = max(before[0].top, after[0].top), min(before[-1].bottom, after[-1].bottom)
+    return sum(top - 1 <= line.top and line.bottom <= bottom + 1 for line in before) >= COLUMN_LINES - 1
+
+
+def _is_text(column: list[Line]) -> bool:
+    """Whether these are lines of running text one below the other, not cells of a table."""
+    if len(column) < COLUMN_LINES:
+        return False
+    width = max(line.right for line in column) - min(line.left for line in column)
+    height = max(line.bottom for line in column) - column[0].top
+    return (
+        median(line.right - line.left for line in column) >= FULL * width
+        and median(sum(map(str.isalpha, line.text)) for line in column) >= LETTERS
+        and sum(line.bottom - line.top for line in column) >= DENSE * height
+    )

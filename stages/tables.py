@@ -1,0 +1,154 @@
+"""Tables: what stands in the cells that drawn rules enclose becomes rows of text."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from stages.lines import Line
+from stages.sheet import Box, Sheet
+
+THIN = 3.0  # points: a drawn box is a rule when it is no thicker
+SHORT = 8.0  # points: a shorter rule is a tick, or the underline of a letter
+NEAR = 2.5  # points within which two rules meet
+SIDE_BY_SIDE = 3  # rows with cells side by side that make a look at the rules worth while
+FULL = 0.6  # of a cell's width: a line that fills it goes on in the next
+CELL = " | "
+
+
+def with_rows(sheet: Sheet, lines: list[Line]) -> list[Line]:
+    """Replace the lines within ruled tables by one line for each row of cells."""
+    if _rows_of_cells(lines) < SIDE_BY_SIDE:
+        return lines
+    across, down = _merged(sheet.rules())
+    inside: set[int] = set()
+    rows: list[Line] = []
+    for box in _grids(across, down):
+        within = [line for line in lines if id(line) not in inside and _holds(box, line)]
+        columns = [x for x, top, bottom in down if box[0] + NEAR < x < box[2] - NEAR and bottom > box[1] and top < box[3]]
+        if not columns or len(within) < SIDE_BY_SIDE:
+            continue
+        inside.update(map(id, within))
+        rows += _table(within, across, down, box[0])
+    return [line for line in lines if id(line) not in inside] + rows
+
+
+def _rows_of_cells(lines: Sequence[Line]) -> int:
+    return sum(
+        abs(a.middle - b.middle) < NEAR and a.right < b.left for a, b in zip(lines, lines[1:], strict=False)
+    )
+
+
+Rule = tuple[float, float, float]  # where it lies, where it begins, where it ends
+
+
+def _merged(boxes: Sequence[Box]) -> tuple[list[Rule], list[Rule]]:
+    """The rules that run across and those that run down, touching pieces made one."""
+    across = [((y0 + y1) / 2, x0, x1) for x0, y0, x1, y1 in boxes if y1 - y0 <= THIN]
+    down = [((x0 + x1) / 2, y0, y1) for x0, y0, x1, y1 in boxes if x1 - x0 <= THIN]
+    return _chained(across), _chained(down)
+
+
+def _chained(rules: list[Rule]) -> list[Rule]:
+    places: defaultdict[int, list[Rule]] = defaultdict(list)
+    for rule in sorted(rules):
+        key = round(rule[0])
+        places[key - 1 if key - 1 in places else key].append(rule)
+    whole: list[Rule] = []
+    for pieces in places.values():
+        pieces.sort(key=lambda rule: rule[1])
+        at, start, end = pieces[0]
+        for _, first, last in pieces[1:]:
+            if first > end + NEAR:
+                whole.append((at, start, end))
+                start = first
+                end = last
+            end = max(end, last)
+        whole.append((at, start, end))
+    return [rule for rule in whole if rule[2] - rule[1] >= SHORT]
+
+
+def _grids(across: list[Rule], down: list[Rule]) -> Iterator[Box]:
+    """The boxes around rules that meet: each is a table, a box of text, or a drawing."""
+    left = list(across)
+    while left:
+        y, x0, x1 = left.pop(0)
+        box = [x0, y, x1, y]
+        grown = True
+        while grown:
+            grown = False
+            for at, start, end in down:
+                if box[0] - NEAR <= at <= box[2] + NEAR and start <= box[3] + NEAR and end >= box[1] - NEAR:
+                    if start < box[1] - NEAR or end > box[3] + NEAR:
+                        box[1], box[3], grown = min(box[1], start), max(box[3], end), True
+            for rule in list(left):
+                at, start, end = rule
+                if box[1] - NEAR <= at <= box[3] + NEAR and start <= box[2] + NEAR and end >= box[0] - NEAR:
+                    box[0], box[2], grown = min(box[0], start), max(box[2], end), True
+                    left.remove(rule)
+        if box[3] - box[1] > SHORT:
+            yield box[0], box[1], box[2], box[3]
+
+
+def _holds(box: Box, line: Line) -> bool:
+    return box[0] - NEAR <= line.left and line.right <= box[2] + 2 * NEAR and box[1] <= line.middle <= box[3]
+
+
+Cell = tuple[float, float]  # its top and its left end
+
+
+def _table(lines: list[Line], across: list[Rule], down: list[Rule], side: float) -> Iterator[Line]:
+    cells: defaultdict[Cell, list[Line]] = defaultdict(list)
+    for line in sorted(lines, key=lambda line: (line.top, line.left)):
+        cells[_cell(line, across, down, side)].append(line)
+    tops = sorted({top for top, _ in cells})
+    for top in tops:
+        band = [cells[cell] for cell in sorted(cells) if cell[0] == top]
+        yield from (_row(row) for row in _by_baseline(band))
+
+
+def _cell(line: Line, across: list[Rule], down: list[Rule], side: float) -> Cell:
+    x = line.left + min(4.0, (line.right - line.left) / 2)
+    left = max((at for at, start, end in down if at <= x and start <= line.middle <= end), default=side)
+    # An underline does not reach the side of its cell.
+    tops = (at for at, start, end in across if at < line.middle and start <= x <= end and start <= left + 2 * NEAR)
+    return round(max(tops, default=0.0) / NEAR) * NEAR, left
+
+
+def _by_baseline(band: list[list[Line]]) -> Iterator[list[list[Line]]]:
+    """Rows that no rule parts: their cells begin level with each other and do not run on."""
+    first = band[0]
+    if len(band) == 1 or len(first) == 1 or _runs_on(band):
+        yield band
+        return
+    starts = [
+        line.middle
+        for line in first
+        if sum(any(abs(line.middle - other.middle) < NEAR for other in cell) for cell in band[1:]) * 2 >= len(band) - 1
+    ]
+    if len(starts) < 2:
+        yield band
+        return
+    bounds = [float("-inf"), *(start - NEAR for start in starts[1:]), float("inf")]
+    for low, high in zip(bounds, bounds[1:], strict=False):
+        row = [[line for line in cell if low <= line.middle < high] for cell in band]
+        if any(row):
+            yield [cell for cell in row if cell]
+
+
+def _runs_on(band: list[list[Line]]) -> bool:
+    long = [cell for cell in band if len(cell) > 1]
+    fills = [
+        (line.right - line.left) / (max(other.right for other in cell) - cell[0].left + 0.1)
+        for cell in long
+        for line in cell[:-1]
+        if not line.text.endswith("..") and any(map(str.isalpha, line.text))
+    ]
+    letters = [sum(map(str.isalpha, line.text)) for cell in long for line in cell]
+    return bool(fills) and median(fills) >= FULL and median(letters) >= SHORT
+
+
+def _row(cells: list[list[Line]]) -> Line:
+    texts = ("\n".join(line.text for line in cell) for cell in cells)
+    lines = [line for cell in cells for line in cell]
+    box = min(o.left for o in lines), min(o.top for o in lines), max(o.right for o in lines), max(o.bottom for o in lines)
+    return Line(CELL.join(texts), *box, lines[0].size, all(line.bold for line in lines), row=True)
