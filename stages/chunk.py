@@ -1,194 +1,210 @@
-"""PDFs to passages with page numbers and headings: python -m stages.chunk [override ...]"""
+"""PDFs and other texts to passages with page numbers and headings: python -m stages.chunk [override ...]"""
 
-import hashlib
+import os
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from stages import furniture, jsonl
+from stages import jsonl, repeats, workers
 from stages.account import Account
 from stages.artifact import write_json
-from stages.blocks import Block, Passage
+from stages.document import Figures, Reader, span_of
 from stages.entry import entrypoint
 from stages.errors import FolioError
+from stages.layout import letters
 from stages.option import build
 from stages.settings.chunk import Chunk
 
 RAW = Path("data/raw")
 CHUNKS = Path("data/chunks.jsonl")
 METRICS = Path("metrics/chunk.json")
+SUFFIXES = (".pdf", ".txt", ".md", ".markdown", ".html", ".htm")
+PASSWORD = "FOLIO_PDF_PASSWORD"  # noqa: S105 - the name of the variable
 
-Parser = Callable[[Path], list[list[Block]]]
-Splitter = Callable[[Iterable[Block]], Iterator[Passage]]
+WORDS = {
+    "no_text": "have no text layer",
+    "garbage": "have a text layer without readable characters",
+    "unreadable": "cannot be read",
+}
 
 
 def find_documents(folder: Path) -> list[Path]:
-    """The PDFs below `folder`, in a stable order.
+    """The files below `folder` that can be read, in a stable order.
 
     Raises:
         FolioError: there is none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".pdf")
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise FolioError(f"no PDF in {folder}/; put at least one there and run `dvc repro`")
+        raise FolioError(
+            f"no PDF, text, Markdown or HTML file in {folder}/; put at least one there and run `dvc repro`"
+        )
     return found
 
 
-def join_over_pages(pages: Iterable[Iterable[Block]]) -> list[Block]:
-    """String the pages together; a paragraph that a page end cut in two becomes one again.
+@dataclass(frozen=True)
+class Part:
+    """What a worker says of one file; the file's chunks lie in a part file of their own."""
 
-    Footnotes are set after the paragraph that they would otherwise tear.
-    """
-    joined: list[Block] = []
-    for page in pages:
-        notes: list[Block] = []
-        first = True
-        for block in page:
-            if block.kind == "footnote":
-                notes.append(block)
-                continue
-            if first and joined and _continues(joined[-1], block):
-                joined.append(_glued(joined.pop(), block))
+    figures: Figures
+    signatures: list[bytes]
+    words: list[int]
+
+
+def read_part(job: tuple[int, Path, str], reader: Reader, parts: Path) -> Part:
+    """Write the chunks of one file to its part file (in a worker process)."""
+    index, path, name = job
+    records, figures = reader(path, name)
+    jsonl.write(_part(parts, index), records)
+    figures.chunks = len(records)
+    texts = [record["text"] for record in records]
+    similarity = reader.settings.duplicate_similarity
+    return Part(figures, [repeats.signature(text, similarity) for text in texts], [len(text.split()) for text in texts])
+
+
+def _part(parts: Path, index: int) -> Path:
+    return parts / f"{index:07}.jsonl"
+
+
+def read_all(documents: Sequence[Path], folder: Path, reader: Reader, parts: Path) -> list[Part]:
+    """Read every document in worker processes; one that fails says why in its figures."""
+    from tqdm import tqdm
+
+    settings = reader.settings
+    names = [path.relative_to(folder).as_posix() for path in documents]
+    jobs = [(i, path, name) for i, (path, name) in enumerate(zip(documents, names, strict=True))]
+    found: dict[int, Part] = {}
+    preload = ["stages.document", "stages.entry", "stages.repeats", "stages.workers", "numpy", "pypdfium2"]
+    preload += [type(part).__module__ for part in (reader.parser, reader.splitter, reader.ocr)]
+    results = workers.each(
+        partial(read_part, reader=reader, parts=parts),
+        jobs,
+        workers=settings.workers,
+        seconds=settings.seconds,
+        memory=settings.memory,
+        preload=preload,
+    )
+    with tqdm(total=len(jobs), desc="chunk", unit="file", disable=None) as bar:
+        for index, result in results:
+            if isinstance(result, workers.Failure):
+                result = _failed(documents[index], result)
+                jsonl.write(_part(parts, index), [])
+            found[index] = result
+            bar.update()
+    return [found[index] for index in range(len(jobs))]
+
+
+def _failed(path: Path, failure: workers.Failure) -> Part:
+    sentence = failure.reason if failure.kind == "refused" else f"{path} {failure.reason}"
+    remedy = {"time": "; raise chunk.seconds to wait longer", "memory": "; raise chunk.memory to allow more"}
+    return Part(Figures(refused=(failure.kind, sentence + remedy.get(failure.kind, ""))), [], [])
+
+
+def select(parts: Sequence[Part], folder: Path, settings: Chunk, account: Account) -> list[str | None]:
+    """Why each chunk of all documents is dropped, in order; None: it is kept."""
+    reasons: list[str | None] = []
+    for part in parts:
+        reasons += ["too_short" if words < settings.minimum_words else None for words in part.words]
+    signatures = [signature for part in parts for signature in part.signatures]
+    long = [i for i, reason in enumerate(reasons) if reason is None]
+    texts = _Texts(parts, folder)
+    found = repeats.find([signatures[i] for i in long], lambda i: texts[long[i]], settings.duplicate_similarity)
+    for i, repeat in found.items():
+        reasons[long[i]] = "duplicate" if repeat.exact else "near_duplicate"
+    for reason in reasons:
+        account.drop(reason) if reason else account.keep()
+    return reasons
+
+
+class _Texts:
+    """The text of a chunk by its place among all chunks, read when asked for."""
+
+    def __init__(self, parts: Sequence[Part], folder: Path) -> None:
+        self._places = [(i, k) for i, part in enumerate(parts) for k in range(len(part.words))]
+        self._folder = folder
+
+    def __getitem__(self, index: int) -> str:
+        part, line = self._places[index]
+        for number, record in enumerate(jsonl.read(_part(self._folder, part))):
+            if number == line:
+                return str(record["text"])
+        raise IndexError(index)
+
+
+def kept(parts: int, folder: Path, reasons: Sequence[str | None], dropped: Counter[str]) -> Iterator[jsonl.Record]:
+    """Yield the chunks that stay, in order; `dropped` counts the letters of the others."""
+    places = iter(reasons)
+    for index in range(parts):
+        for record in jsonl.read(_part(folder, index)):
+            if reason := next(places):
+                dropped[reason] += letters(record["text"])
             else:
-                joined.append(block)
-            first = False
-        joined.extend(_before_open_paragraph(joined, notes))
-    return joined
+                yield record
 
 
-def _glued(before: Block, after: Block) -> Block:
-    # A word cut at the page end keeps its hyphen: it may be a compound.
-    blank = "" if before.text.endswith("-") else " "
-    text = before.text + blank + after.text
-    return replace(before, text=text, pages=(before.pages[0], after.pages[1]))
-
-
-def _before_open_paragraph(joined: list[Block], notes: list[Block]) -> list[Block]:
-    if notes and joined and not _is_closed(joined[-1]):
-        notes = [*notes, joined.pop()]
-    return notes
-
-
-def _is_closed(block: Block) -> bool:
-    return block.kind == "heading" or block.text.endswith((".", "!", "?", ":", ".”", '."', ".)"))
-
-
-def _continues(before: Block, after: Block) -> bool:
-    text = before.kind in ("paragraph", "item") and after.kind == "paragraph"
-    return text and not _is_closed(before) and after.text[:1].islower()
-
-
-def without_sections(blocks: Iterable[Block], skip: Iterable[str], account: Account) -> list[Block]:
-    """Drop what stands under a heading named in `skip`, until a heading of its level or above."""
-    names = {name.casefold() for name in skip}
-    kept: list[Block] = []
-    depth: int | None = None
-    for block in blocks:
-        if block.kind == "heading" and (depth is None or block.level <= depth):
-            depth = block.level if block.text.casefold() in names else None
-        if depth is None:
-            kept.append(block)
-        else:
-            account.kept -= 1
-            account.drop("skipped_section")
-    return kept
-
-
-def chunk_document(
-    path: Path, name: str, parser: Parser, splitter: Splitter, settings: Chunk, account: Account
-) -> tuple[list[jsonl.Record], int]:
-    """Return the chunk records of one document and its number of pages.
-
-    Raises:
-        FolioError: the document cannot be read or has no text layer.
-    """
-    pages = parser(path)
-    if not any(page for page in pages):
-        raise FolioError(f"{path} has no text in any of its {len(pages)} pages; it needs OCR first")
-    blocks = join_over_pages(furniture.remove(pages, account))
-    passages = splitter(without_sections(blocks, settings.skip_headings, account))
-    seen: Counter[str] = Counter()
-    return [_record(name, passage, seen) for passage in passages], len(pages)
-
-
-def _record(document: str, passage: Passage, seen: Counter[str]) -> jsonl.Record:
-    key = hashlib.sha256(f"{document}\0{passage.text}".encode()).hexdigest()[:16]
-    seen[key] += 1
-    return {
-        "id": key if seen[key] == 1 else f"{key}-{seen[key]}",
-        "document": document,
-        "pages": list(passage.pages),
-        "headings": list(passage.headings),
-        "text": passage.text,
-    }
-
-
-def select(chunks: Iterable[jsonl.Record], minimum_words: int, account: Account) -> list[jsonl.Record]:
-    """Drop chunks too short to hold an answer, and exact repeats of an earlier chunk's text."""
-    seen: set[str] = set()
-    kept: list[jsonl.Record] = []
-    for chunk in chunks:
-        if len(chunk["text"].split()) < minimum_words:
-            account.drop("too_short")
-        elif chunk["text"] in seen:
-            account.drop("duplicate")
-        else:
-            seen.add(chunk["text"])
-            account.keep()
-            kept.append(chunk)
-    return kept
-
-
-def chunk_folder(
-    folder: Path, parser: Parser, splitter: Splitter, settings: Chunk
-) -> tuple[list[jsonl.Record], dict[str, Any]]:
-    """Return every chunk below `folder` and the figures of metrics/chunk.json.
+def chunk_folder(folder: Path, reader: Reader, target: Path = CHUNKS) -> dict[str, Any]:
+    """Write every chunk below `folder` to `target` and return the figures of metrics/chunk.json.
 
     Raises:
         FolioError: nothing usable is left, or a file fails under `chunk.strict`.
     """
-    blocks, chunks = Account("blocks"), Account("chunks")
-    records: list[jsonl.Record] = []
-    failed: dict[str, str] = {}
-    pages = 0
     documents = find_documents(folder)
-    for path in documents:
-        name = path.relative_to(folder).as_posix()
-        try:
-            found, count = chunk_document(path, name, parser, splitter, settings, blocks)
-        except FolioError as error:
-            if settings.strict:
-                raise
-            failed[name] = str(error)
-            print(f"warning: {error}")
+    names = [path.relative_to(folder).as_posix() for path in documents]
+    settings = reader.settings
+    with tempfile.TemporaryDirectory(prefix="folio-") as temporary:
+        parts = read_all(documents, folder, reader, Path(temporary))
+        refused = {n: p.figures.refused for n, p in zip(names, parts, strict=True) if p.figures.refused}
+        _report(names, parts, settings)
+        if refused and (settings.strict or len(refused) == len(parts)):
+            why = "; ".join(sentence for _, sentence in refused.values())
+            raise FolioError(f"{len(refused)} of {len(parts)} files gave no text: {why}")
+        account = Account("chunks")
+        reasons = select(parts, Path(temporary), settings, account)
+        account.require(settings.keep_share, "chunk.keep_share")
+        gone: Counter[str] = Counter()
+        words = _Counted(kept(len(parts), Path(temporary), reasons, gone))
+        jsonl.write(target, words)
+    return _figures(names, parts, account, gone) | {"words": words.words}
+
+
+class _Counted:
+    """Records that pass by, and the words in them."""
+
+    def __init__(self, records: Iterable[jsonl.Record]) -> None:
+        self._records = records
+        self.words = 0
+
+    def __iter__(self) -> Iterator[jsonl.Record]:
+        for record in self._records:
+            self.words += len(record["text"].split())
+            yield record
+
+
+def _report(names: Sequence[str], parts: Sequence[Part], settings: Chunk) -> None:
+    for name, part in zip(names, parts, strict=True):
+        figures = part.figures
+        if figures.refused:
+            print(f"warning: {figures.refused[1]}")
             continue
-        pages += count
-        records += found
-    if not records:
-        raise FolioError("no document gave any text: " + "; ".join(failed.values()))
-    kept = select(records, settings.minimum_words, chunks)
-    chunks.require(settings.keep_share, "chunk.keep_share")
-    figures = {"files": len(documents), "pages": pages, "words": _words(kept), "failed": failed}
-    return kept, figures | {"blocks": blocks.as_dict(), "chunks": chunks.as_dict()}
+        for reason, pages in figures.lost.items():
+            remedy = "" if reason == "unreadable" else "; ocr=tesseract reads such pages"
+            print(f"warning: {name}: {span_of(pages)} {WORDS[reason]}{remedy}")
+        if figures.reread:
+            print(f"{name}: {span_of(figures.reread)} taken from PDFium, which reads more known words there")
+        if _disagrees(figures, settings):
+            worst = ", ".join(str(page) for page, _ in figures.worst)
+            print(
+                f"warning: {name}: the two readers share fewer words than chunk.agreement="
+                f"{settings.agreement:g} asks, most of all on pages {worst}; look at them, or try parser=pdfium"
+            )
 
 
-def _words(chunks: Iterable[jsonl.Record]) -> int:
-    return sum(len(chunk["text"].split()) for chunk in chunks)
-
-
-@entrypoint
-def main(config: DictConfig) -> None:
-    """Write data/chunks.jsonl and metrics/chunk.json."""
-    parts = (build(config, key) for key in ("parser", "splitter", "chunk"))
-    records, figures = chunk_folder(RAW, *parts)
-    jsonl.write(CHUNKS, records)
-    write_json(METRICS, figures)
-    print(f"chunk: {figures['files']} files, {figures['pages']} pages, {len(records)} chunks")
-
-
-if __name__ == "__main__":
-    main()
+def _disagrees(figures: Figures, settings: Chunk) -> bool:
+    found = figures.agreement
+    return found is not None and min(found.recall, 1 - found.surplus) < settings.agreement

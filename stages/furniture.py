@@ -72,11 +72,13 @@ def _edges(page: list[Line]) -> Edges:
 
 
 def _stationary(pages: Sequence[Sequence[Line]]) -> Marks:
+    least = max(MINIMUM_PAGES, STATIONARY_SHARE * len(pages))
+    often = {text for text, count in Counter(line.text for page in pages for line in page).items() if count >= least}
     places: defaultdict[tuple[str, int, int], list[tuple[int, int]]] = defaultdict(list)
     for i, page in enumerate(pages):
         for line in page:
-            places[line.text, round(line.left / PLACE), round(line.top / PLACE)].append((i, id(line)))
-    least = max(MINIMUM_PAGES, STATIONARY_SHARE * len(pages))
+            if line.text in often:
+                places[line.text, round(line.left / PLACE), round(line.top / PLACE)].append((i, id(line)))
     return {
         where: "running_line"
         for (text, _, _), found in places.items()
@@ -118,19 +120,21 @@ def _value(number: str) -> tuple[str, int]:
 
 def _running(pages: Sequence[Sequence[Line]], edges: Sequence[Edges]) -> Marks:
     """Lines whose wording recurs at one height of the page's edge and hardly anywhere else."""
-    anywhere = Counter(shape(line.text) for page in pages for line in page if len(line.text) < 200)
+    anywhere = Counter(line.text for page in pages for line in page)
+    wordings: defaultdict[str, set[str]] = defaultdict(set)
     places: defaultdict[tuple[str, bool], defaultdict[int, list[tuple[int, int]]]]
     places = defaultdict(lambda: defaultdict(list))
     for i, page in enumerate(edges):
         for at_top, _, line in page:
             if len(line.text) < 200 and (words := shape(line.text)):
+                wordings[words].add(line.text)
                 places[words, at_top][_height(line)].append((i, id(line)))
     least = max(MINIMUM_PAGES, MINIMUM_SHARE * len(pages))
     found: defaultdict[int, set[tuple[int, int]]] = defaultdict(set)
     for (words, _), heights in places.items():
         for height in heights:
             where = [w for near in (height - 1, height, height + 1) for w in heights.get(near, ())]
-            if len(where) >= least and len(where) >= FAITHFUL * anywhere[words]:
+            if len(where) >= least and len(where) >= FAITHFUL * sum(anywhere[text] for text in wordings[words]):
                 found[height].update(where)
     return _alone_at_their_height(pages, found)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
@@ -18,6 +18,7 @@ NUMBERED = re.compile(
     r"|(?P<section>(?:SECTION|SEC|Section|Sec|§)\.?\s*(?P<count>\d{1,4}(?:\.\d+)*)\b)"
 )
 CAPTION = re.compile(r"(?:Figure|Table|Exhibit|Fig\.|FIGURE|TABLE|EXHIBIT)\s+[A-Z]?-?\d")
+NO_LETTER = re.compile(r"[\W_]+")
 LEADER = re.compile(r"(?:[.…․_·]\s?){4,}")
 REFERENCE = re.compile(r"(?:[ivxlc]{1,7}|\d{1,4}|[A-Z]-\d{1,3})$")
 ENDS = (".", "!", "?", ":", ";", ".”", '."', "?”", ".)", "。", "．", "！", "？")
@@ -27,6 +28,7 @@ HEADING_WORDS = 25  # at most
 LABEL = 40  # a heading that recurs so often names a kind of text, not a section
 NEW_PARAGRAPH = 1.3  # times the usual distance between baselines
 INDENT = 0.7  # font sizes by which a first line is set in
+INNER_WORD = re.compile(r"(?<=[^\w\n-])[\w-]+(?=[^\w\n-])")
 CONTENTS_ROWS = 5  # of a page, at least, and half of all its rows
 
 Style = tuple[float, bool, bool]  # font size, bold, in capitals
@@ -47,13 +49,11 @@ class Row:
     label: float = 0.0  # where the text begins behind a bullet, number or label
     lead: bool = False  # begins in bold and goes on without
     tail: str = ""  # what stands apart at its right end
+    style: Style = field(init=False)
 
-    @property
-    def style(self) -> Style:
-        """What sets a heading apart from the body."""
-        letters = [c for c in self.text if c.isalpha()]
-        capitals = len(letters) > 3 and sum(c.isupper() for c in letters) > 0.9 * len(letters)
-        return round(2 * self.size) / 2, self.bold, capitals
+    def __post_init__(self) -> None:
+        capitals = self.text.isupper() and sum(map(str.isalpha, self.text)) > 3
+        self.style = round(2 * self.size) / 2, self.bold, capitals
 
 
 @dataclass
@@ -73,18 +73,17 @@ class Body:
         return larger or (bold and not self.bold) or (capitals and len(row.text) < 90)
 
 
-def body_of(pages: Iterable[Iterable[Line]]) -> Body:
+def body_of(pages: Iterable[Sequence[Line]]) -> Body:
     """The commonest font of a document, by letters, and every word in it."""
     fonts: Counter[tuple[float, bool]] = Counter()
     words: set[str] = set()
     for page in pages:
         for line in page:
             fonts[round(2 * line.size) / 2, line.bold] += len(line.text)
-            # The ends of a line may be halves of words.
-            words.update(line.text.casefold().split()[1:-1])
+        # The ends of a line may be halves of words.
+        words.update(INNER_WORD.findall("\n".join(line.text for line in page).casefold()))
     (size, bold), _ = max(fonts.items(), key=lambda item: item[1], default=((10.0, False), 0))
-    plain = {part for word in words for part in re.split(r"[^\w-]+", word)}
-    return Body(size, bold, plain | {part for word in plain for part in word.split("-")})
+    return Body(size, bold, words | {part for word in words if "-" in word for part in word.split("-")})
 
 
 # Rows
@@ -311,31 +310,38 @@ class Page:
     flows: list[list[Line]]
 
 
-def arrange(pages: Sequence[Page], drop: Callable[[str, int], None]) -> list[list[Block]]:
-    """Return the blocks of each flow of a document, in reading order; `drop` counts letters that go.
+def arrange(pages: Sequence[Page], dropped: Counter[str], skip_contents: bool) -> list[list[Block]]:
+    """Return the blocks of each flow of a document, in reading order.
 
-    Headings get the level that their numbering gives them, else that of their font.
+    Headings get the level that their numbering gives them, else that of their font. The lines of
+    tables of contents go if `skip_contents`; `dropped` counts the letters that go, by reason.
     """
     body = body_of(flow for page in pages for flow in page.flows)
     units: list[list[tuple[Block, Style]]] = []
     for page in pages:
-        found = [list(_blocks(flow, body, page, drop)) for flow in page.flows]
+        flows = [rows_of(flow) for flow in page.flows]
+        if skip_contents:
+            flows = [without_contents(rows, dropped) for rows in flows]
+        found = [list(_blocks(rows, body, page)) for rows in flows]
         called = {_note(block.text) for unit in found for block, _ in unit if block.kind == "footnote"}
-        units += [[(_unmarked(block, called, drop), style) for block, style in unit] for unit in found]
+        units += [[(_unmarked(block, called, dropped), style) for block, style in unit] for unit in found]
     return _levelled(units)
 
 
 def letters(text: str) -> int:
     """The letters and digits in a text: what no joining or trimming changes."""
-    return sum(map(str.isalnum, text))
+    return len(NO_LETTER.sub("", text))
 
 
-def _blocks(flow: Sequence[Line], body: Body, page: Page, drop: Callable[[str, int], None]) -> Iterator[tuple[Block, Style]]:
-    rows = rows_of(flow)
+def without_contents(rows: list[Row], dropped: Counter[str]) -> list[Row]:
+    """Drop the rows of a table of contents."""
     listed = contents(rows)
-    for i in listed:
-        drop("contents_line", letters(rows[i].text))
-    for group in paragraphs([row for i, row in enumerate(rows) if i not in listed], body):
+    dropped["contents_line"] += sum(letters(rows[i].text) for i in listed)
+    return [row for i, row in enumerate(rows) if i not in listed]
+
+
+def _blocks(rows: Sequence[Row], body: Body, page: Page) -> Iterator[tuple[Block, Style]]:
+    for group in paragraphs(rows, body):
         block, style = block_of(group, body, page.number)
         small = group[0].size <= SMALLER * body.size and group[0].top > page.height / 2
         if small and block.kind in ("paragraph", "item") and _note(block.text):
@@ -345,16 +351,16 @@ def _blocks(flow: Sequence[Line], body: Body, page: Page, drop: Callable[[str, i
 
 def _note(text: str) -> str:
     """The number at the start of a footnote."""
-    match = re.match(rf"[{MARK}]?(\d{{1,3}})[{MARK}]?\s*(?=\D)", text)
+    match = re.match(rf"[{MARK}]?(\d{{1,3}})[{MARK}]?\s*(?=[^\W\d]|\W*[^\W\d]{{3}})", text)
     return match[1] if match else ""
 
 
-def _unmarked(block: Block, called: set[str], drop: Callable[[str, int], None]) -> Block:
+def _unmarked(block: Block, called: set[str], dropped: Counter[str]) -> Block:
     """Without the raised numbers that call this page's footnotes, and without a footnote's own."""
     text = block.text
     if block.kind == "footnote":
         number = _note(text)
-        drop("footnote_mark", len(number))
+        dropped["footnote_mark"] += len(number)
         text = re.sub(rf"^[{MARK}]?{number}[{MARK}]?\s*", "", text)
     if MARK[0] not in text:
         return replace(block, text=text) if text != block.text else block
@@ -362,7 +368,7 @@ def _unmarked(block: Block, called: set[str], drop: Callable[[str, int], None]) 
     def resolve(match: re.Match[str]) -> str:
         if match[1] not in called:
             return match[1]
-        drop("footnote_mark", len(match[1]))
+        dropped["footnote_mark"] += len(match[1])
         return ""
 
     return replace(block, text=re.sub(f"{MARK[0]}(\\d+){MARK[1]}", resolve, text).strip())
@@ -394,7 +400,7 @@ def _add_heading(blocks: list[Block], block: Block) -> None:
         blocks[-1] = replace(last, text=f"{last.text} {block.text}")
     elif match and match["number"] and block.text.endswith(".") and len(block.text.split()) > 4 and not block.text.isupper():
         # A numbered sentence is text; its number is the heading.
-        blocks += [replace(block, text=match["number"]), replace(block, kind="paragraph", level=0)]
+        blocks += [replace(block, text=match["number"]), Block("paragraph", block.text[match.end() :], block.pages)]
     else:
         blocks.append(block)
 

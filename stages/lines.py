@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from stages.sheet import Sheet, Span
@@ -37,16 +37,18 @@ class Line:
     bold: bool
     row: bool = False  # a row of a table: its cells are parted by bars
     lead: bool = False  # begins in bold and goes on without
+    middle: float = field(init=False)  # its height on the page
 
-    @property
-    def middle(self) -> float:
-        """The height of the line's middle."""
-        return (self.top + self.bottom) / 2
+    def __post_init__(self) -> None:
+        self.middle = (self.top + self.bottom) / 2
 
 
 def clean(text: str) -> str:
     """Normalise to NFKC (which resolves ligatures), drop invisible characters, fold white space."""
-    if not text.isascii():
+    if text.isascii():
+        if text.isprintable():
+            return text if "  " not in text else BLANKS.sub(" ", text)
+    else:
         text = unicodedata.normalize("NFKC", text)
     return BLANKS.sub(" ", INVISIBLE.sub("", text))
 
@@ -60,30 +62,26 @@ def lines(sheet: Sheet) -> list[Line]:
 
 
 def _usable(sheet: Sheet) -> list[Span]:
-    """The spans that hold text, each once, their trailing blanks cut off."""
-    spans: list[Span] = []
-    seen: set[tuple[str, int, int]] = set()
+    """The spans that hold text, each once, without the room that blanks at their ends take."""
+    spans: dict[tuple[str, int, int], Span] = {}
     for span in _without_drop_caps(sheet.spans):
-        text = clean(span.text)
-        size = span.size
+        text, left, top, right, bottom, size, bold = span
+        text = clean(text)
+        if text in ("", " "):
+            continue
         if size > sheet.height or size <= 0:  # a broken font matrix
             size = 10.0
-        left, top, right, bottom = span.left, span.top, span.right, span.bottom
         if bottom - top > 3 * size:
             top = bottom - size
         if right < left:  # vertical writing: a column that runs down from here
-            left, right = left, left + size
-        if text[:1] == " ":
+            right = left + size
+        if text[0] == " ":
             left += _width(span.text, leading=True) * size
-        if text[-1:] == " ":
+        if text[-1] == " ":
             right -= _width(span.text, leading=False) * size
-        stripped = text.strip()
-        place = (stripped, round(left), round(top))
-        if stripped and place not in seen:
-            seen.add(place)
-            # The blanks at the ends stay in the text: they part words.
-            spans.append(Span(text, left, top, max(left, right), bottom, size, span.bold))
-    return spans
+        # The blanks at the ends stay in the text: they part words.
+        spans.setdefault((text, int(left), int(top)), Span(text, left, top, max(left, right), bottom, size, bold))
+    return list(spans.values())
 
 
 def _width(text: str, leading: bool) -> float:

@@ -1,6 +1,7 @@
 """The sections of a document and the sentences in them: what the splitters cut and join."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, takewhile
 from operator import itemgetter
@@ -12,6 +13,8 @@ from stages.sentences import spans
 # sentencex takes time with the square of the sentences, in some scripts: 80,000 characters of Japanese
 # in one block took 1.5 s, in windows of this many characters 0.1 s.
 WINDOW = 5_000
+# A capital, one of these and a full stop bring sentencex 1.0.32 down.
+WIDE_BLANK = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 
 
 class Section(NamedTuple):
@@ -100,6 +103,7 @@ def sentences(block: Block, language: str) -> Iterator[Piece]:
 
 
 def _spans(text: str, language: str) -> Iterator[tuple[int, int]]:
+    text = text if text.isascii() else WIDE_BLANK.sub(" ", text)
     at, size = 0, WINDOW
     while at + size < len(text):
         found = list(spans(text[at : at + size], language))

@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.errors import FolioError
 from stages.option import Option, setting
+from stages.pdfium import needs_password
 from stages.sheet import Box, Sheet, Span
 
 BOLD = re.compile(r"bold|black|heavy|demi", re.IGNORECASE)
@@ -41,21 +42,19 @@ class Oxide(Option):
 
 def _explain(path: Path, words: str) -> str:
     if "encrypted" in words:
-        return (
-            f"{path} is encrypted and needs a password: set FOLIO_PDF_PASSWORD to it "
-            "and run `dvc repro --force --single-item chunk`"
-        )
+        return needs_password(path)
     return f"{path} cannot be read: {words.removeprefix('Failed to open PDF: ')}"
 
 
 def _sheet(document: Any, index: int) -> Sheet:
-    left, bottom, right, top = document.page_crop_box(index) or document.page_media_box(index)
-    if document.page_rotation(index) % 180:
-        left, bottom, right, top = bottom, left, top, right
     try:
+        left, bottom, right, top = document.page_media_box(index)
+        turned = document.page_rotation(index) % 180 != 0
         found = document.extract_spans(index)
     except Exception as error:  # noqa: BLE001 - as above; the other pages may be sound
-        return Sheet(index + 1, right - left, top - bottom, problem=str(error))
+        return Sheet(index + 1, 0.0, 0.0, problem=str(error))
+    if turned:
+        left, bottom, right, top = bottom, left, top, right
     spans = []
     for span in sorted(found, key=attrgetter("sequence")):
         x, y, width, height = span.bbox

@@ -1,5 +1,6 @@
 import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stages.blocks import Block, Passage
+from stages.errors import FolioError
 from stages.sentences import spans
 from stages.splitter.passages import Passages
 
@@ -166,9 +168,79 @@ def test_the_pages_reach_from_the_first_to_the_last_of_any_part() -> None:
     assert passage.pages == (3, 5)
 
 
-def test_headings_alone_make_no_passage() -> None:
-    assert list(SPLITTER([heading("Pumps", 1), heading("Seals", 2)])) == []
+def test_headings_that_nothing_stands_under_are_one_passage_of_their_own() -> None:
+    blocks = [heading("Pumps", 1), Block("heading", "Seals", (2, 2), 2), heading("Annex", 1)]
+    assert list(SPLITTER(blocks)) == [Passage("Pumps\nSeals\nAnnex", (1, 2), ())]
     assert list(SPLITTER([])) == []
+
+
+def test_more_bare_headings_than_the_maximum_make_more_passages() -> None:
+    blocks = [heading(f"Chapter number {n}", 1) for n in range(11)]  # 33 words, three too many
+    assert sizes(*blocks) == [15, 18]
+
+
+def test_a_passage_rather_ends_with_its_block() -> None:
+    # 12 + 12 pass the target of 20, but 18 end the first paragraph and are within a quarter of it.
+    blocks = [paragraph(f"{sentence(12)} {sentence(6)}"), paragraph(f"{sentence(6)} {sentence(20)}")]
+    assert sizes(*blocks) == [18, 26]
+
+
+def test_what_is_too_much_for_one_passage_and_too_little_for_two_is_halved() -> None:
+    # The target is met with 14 + 14, but then 6 of the 34 are left, and 34 are too many.
+    assert sizes(paragraph(f"{sentence(14)} {sentence(14)} {sentence(6)}")) == [14, 20]
+
+
+def test_a_lead_in_stays_with_what_it_leads_in() -> None:
+    lead_in = paragraph("Each of the following five words leads in:")  # 8 words
+    item = paragraph(sentence(9))
+    # 14 + 8 reach the target, and the item still fits.
+    assert sizes(paragraph(sentence(13)), lead_in, item, *[paragraph(sentence(20))]) == [30, 20]
+    # 15 + 8 reach it too, but the item of 9 does not fit any more: both go to the next passage.
+    assert sizes(paragraph(sentence(15)), lead_in, item, paragraph(sentence(20))) == [15, 17, 20]
+
+
+def test_a_row_that_fits_is_not_cut() -> None:
+    cells = "Word word word | Word ends. | Another follows."  # two sentences, 9 words with the bars
+    blocks = [Block("row", cells, (1, 1)) for _ in range(6)]
+    # Two rows have 18 words, within a quarter of the target.
+    assert [passage.text for passage in SPLITTER(blocks)] == [f"{cells}\n{cells}"] * 3
+
+
+def test_the_overlap_is_whole_sentences_up_to_its_length() -> None:
+    splitter = Passages(name="passages", target=20, maximum=30, overlap=10, language="en")
+    a, b, c, d, e = sentence(12, "air"), sentence(4, "bar"), sentence(5, "car"), sentence(11), sentence(13)
+    found = list(splitter([paragraph(f"{a} {b} {c} {d} {e}")]))
+    # b and c have 9 words, a would be too many; with d they reach the target. d alone is too long.
+    assert [passage.text for passage in found] == [f"{a} {b} {c}", f"{b} {c} {d}", e]
+    assert [passage.overlap for passage in found] == [0, len(f"{b} {c}"), 0]
+
+
+def test_the_overlap_never_goes_over_a_heading_and_gives_way_to_the_maximum() -> None:
+    splitter = Passages(name="passages", target=20, maximum=30, overlap=10, language="en")
+    blocks = [paragraph(f"{sentence(15)} {sentence(6)} {sentence(28)}"), heading("Pumps", 1)]
+    found = list(splitter([*blocks, paragraph(sentence(9))]))
+    assert [(len(passage.text.split()), passage.overlap) for passage in found] == [(21, 0), (28, 0), (9, 0)]
+
+
+def test_lengths_are_in_the_tokens_of_the_named_tokenizer(tmp_path: Path) -> None:
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    letters = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    letters.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    letters.save(str(tmp_path / "tokenizer.json"))
+    splitter = Passages(name="passages", target=20, maximum=25, tokenizer=str(tmp_path), language="en")
+    splitter.check()
+    found = [
+        passage.text for passage in splitter([paragraph("Ten chars. Ten chars. Twelve char. Of ten now.")])
+    ]
+    # Each letter is a token: 10 + 1 + 10 pass 20, and 12 + 1 + 10 are 23.
+    assert found == ["Ten chars. Ten chars.", "Twelve char. Of ten now."]
+
+
+def test_a_tokenizer_that_is_missing_is_found_before_any_work() -> None:
+    splitter = Passages(name="passages", target=20, maximum=30, tokenizer="no/such.json", language="en")
+    with pytest.raises(FolioError, match=re.escape("splitter.tokenizer=no/such.json is no file")):
+        splitter.check()
 
 
 @pytest.mark.parametrize(
@@ -176,6 +248,7 @@ def test_headings_alone_make_no_passage() -> None:
     [
         ({"maximum": 25, "target": 26}, "splitter.maximum=25 is below splitter.target=26"),
         ({"target": 19}, "greater than or equal to 20"),
+        ({"overlap": 11}, "splitter.overlap=11 is more than half of splitter.target=20"),
     ],
 )
 def test_an_impossible_length_is_refused(changes: dict[str, Any], fault: str) -> None:

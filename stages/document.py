@@ -1,0 +1,255 @@
+"""One file to its chunks: read, compared with a second reader, stripped of furniture, arranged and split."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from stages import agreement, columns, furniture, jsonl, layout, pdfium, plain, tables
+from stages.agreement import Agreement, compare
+from stages.blocks import Block, Passage
+from stages.errors import FolioError
+from stages.layout import letters
+from stages.lines import Line, clean, lines
+from stages.settings.chunk import Chunk
+from stages.sheet import Sheet
+
+# A page on which the readers agree less than this is read again, and the better reading kept.
+REREAD = 0.85
+WORST_PAGES = 5  # that are named in a document on which the readers disagree
+
+Parser = Callable[[Path, str | None], list[Sheet]]
+Ocr = Callable[[Path, Sequence[int], str | None], list[Sheet]]
+Splitter = Callable[[Iterable[Block]], Iterator[Passage]]
+
+
+@dataclass
+class Figures:
+    """What became of one file; `characters` are letters and digits."""
+
+    pages: int = 0
+    chunks: int = 0
+    characters: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    lost: dict[str, list[int]] = field(default_factory=dict)  # reason: the pages that gave no text
+    reread: list[int] = field(default_factory=list)  # pages that PDFium reads better
+    agreement: Agreement | None = None  # None: the file has no second reader
+    worst: list[tuple[int, Agreement]] = field(default_factory=list)
+    refused: tuple[str, str] | None = None  # reason and sentence: the whole file gives nothing
+
+
+class _Page:
+    """A sheet and the lines on it, put together once."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self.sheet = sheet
+        self.lines: list[Line] = lines(sheet) if sheet.blocks is None else []
+        texts = self.lines if sheet.blocks is None else sheet.blocks
+        self.text = "\n".join(part.text for part in texts)
+
+    @cached_property
+    def lack(self) -> str | None:
+        """Why the page gives no text, if it gives none."""
+        if self.sheet.problem:
+            return "unreadable"
+        if not self.text:
+            return "no_text"
+        return "garbage" if agreement.is_garbage(self.text) else None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Turns a file into chunk records; it goes to worker processes as it is."""
+
+    parser: Parser
+    ocr: Ocr
+    splitter: Splitter
+    settings: Chunk
+    password: str | None = field(default=None, repr=False)
+
+    def __call__(self, path: Path, name: str) -> tuple[list[jsonl.Record], Figures]:
+        """Return the chunks of a file and its figures; a file that gives none says why."""
+        figures = Figures()
+        try:
+            sheets = self._sheets(path, figures)
+        except FolioError as error:
+            figures.refused = ("encrypted" if "password" in str(error) else "unreadable", str(error))
+            return [], figures
+        blocks = self._blocks(sheets, figures)
+        if not blocks:
+            figures.refused = _no_text(path, figures, self.ocr)
+            return [], figures
+        seen: Counter[str] = Counter()
+        return [_record(name, passage, seen) for passage in self.splitter(blocks)], figures
+
+    def _sheets(self, path: Path, figures: Figures) -> list[_Page]:
+        if path.suffix.lower() != ".pdf":
+            return [_Page(sheet) for sheet in plain.read(path)]
+        pages = [_Page(sheet) for sheet in self.parser(path, self.password)]
+        if getattr(self.parser, "name", "") != "pdfium":
+            self._second_opinion(path, pages, figures)
+        missing = [page.sheet.number for page in pages if page.lack]
+        for sheet in self.ocr(path, missing, self.password) if missing else ():
+            pages[sheet.number - 1] = _Page(sheet)
+        for page in pages:
+            if page.lack:
+                figures.lost.setdefault(page.lack, []).append(page.sheet.number)
+        figures.pages = len(pages)
+        return [page for page in pages if not page.lack]
+
+    def _second_opinion(self, path: Path, pages: list[_Page], figures: Figures) -> None:
+        """Compare with PDFium's words, and take from it the pages that it reads better."""
+        try:
+            document = pdfium.opened(path, self.password)
+        except FolioError:
+            return  # only the parser can open it
+        with document:
+            ours = [agreement.words(page.text) for page in pages]
+            theirs = [agreement.words(clean(text)) for text in pdfium.texts(document)][: len(ours)]
+            theirs += [Counter()] * (len(ours) - len(theirs))
+            apart = [i for i, pair in enumerate(zip(ours, theirs, strict=True)) if compare(*pair).least < REREAD]
+            for i in _better(apart, ours, theirs):
+                pages[i] = _Page(next(pdfium.sheets(document, [i])))
+                ours[i] = agreement.words(pages[i].text)
+                figures.reread.append(i + 1)
+        by_page = [compare(a, b) for a, b in zip(ours, theirs, strict=True)]
+        figures.agreement = agreement.together(zip(ours, theirs, strict=True))
+        figures.worst = sorted(enumerate(by_page, start=1), key=lambda page: page[1].least)[:WORST_PAGES]
+
+    def _blocks(self, pages: Sequence[_Page], figures: Figures) -> list[Block]:
+        figures.characters = sum(letters(page.text) for page in pages)
+        plain_pages = [page for page in pages if page.sheet.blocks is None]
+        units = [page.sheet.blocks for page in pages if page.sheet.blocks]
+        if plain_pages:
+            units += _arranged(plain_pages, figures.dropped, self.settings.skip_contents)
+        joined = join_over_pages(units)
+        return without_sections(joined, self.settings.skip_headings, figures.dropped)
+
+
+def _better(apart: list[int], ours: list[Counter[str]], theirs: list[Counter[str]]) -> list[int]:
+    """The pages of which PDFium's reading has more words that stand on other pages too."""
+    if not apart:
+        return []
+    count: Counter[str] = Counter()
+    for page in ours:
+        count.update(page.keys())
+
+    def known(page: Counter[str]) -> float:
+        return sum(n for word, n in page.items() if count[word] > 1) / (page.total() or 1)
+
+    return [i for i in apart if theirs[i] and known(theirs[i]) > known(ours[i])]
+
+
+def _arranged(pages: Sequence[_Page], dropped: Counter[str], skip_contents: bool) -> list[list[Block]]:
+    kept, gone = furniture.remove([page.lines for page in pages])
+    for _, reason, line in gone:
+        dropped[reason] += letters(line.text)
+    flows = (columns.flows(tables.with_rows(page.sheet, rest)) for page, rest in zip(pages, kept, strict=True))
+    arranged = [
+        layout.Page(page.sheet.number, page.sheet.height, list(flow)) for page, flow in zip(pages, flows, strict=True)
+    ]
+    return layout.arrange(arranged, dropped, skip_contents)
+
+
+def join_over_pages(units: Iterable[Iterable[Block]]) -> list[Block]:
+    """String columns and pages together; a paragraph that their end cut in two becomes one again.
+
+    Footnotes are set after the paragraph that they would otherwise tear.
+    """
+    joined: list[Block] = []
+    for unit in units:
+        notes: list[Block] = []
+        first = True
+        for block in unit:
+            if block.kind == "footnote":
+                notes.append(block)
+                continue
+            if first and joined and _continues(joined[-1], block):
+                joined.append(_glued(joined.pop(), block))
+            else:
+                joined.append(block)
+            first = False
+        joined.extend(_before_open_paragraph(joined, notes))
+    return joined
+
+
+def _glued(before: Block, after: Block) -> Block:
+    # A word cut at the page end keeps its hyphen: it may be a compound.
+    blank = "" if before.text.endswith(("-", "–")) else " "
+    text = before.text + blank + after.text
+    return replace(before, text=text, pages=(before.pages[0], after.pages[1]))
+
+
+def _before_open_paragraph(joined: list[Block], notes: list[Block]) -> list[Block]:
+    if notes and joined and not _is_closed(joined[-1]):
+        notes = [*notes, joined.pop()]
+    return notes
+
+
+def _is_closed(block: Block) -> bool:
+    return block.kind == "heading" or block.text.endswith((".", "!", "?", ":", ".”", '."', ".)", "。"))
+
+
+LONG = 80  # characters: a shorter text that ends without a full stop may be a label
+
+
+def _continues(before: Block, after: Block) -> bool:
+    if before.kind not in ("paragraph", "item") or after.kind != "paragraph" or _is_closed(before):
+        return False
+    long = len(before.text) > LONG and not layout.CAPTION.match(after.text)
+    return after.text[:1].islower() or long or before.text.endswith(("-", "–"))
+
+
+def without_sections(blocks: Iterable[Block], skip: Iterable[str], dropped: Counter[str]) -> list[Block]:
+    """Drop what stands under a heading named in `skip`, until a heading of its level or above."""
+    names = {name.casefold() for name in skip}
+    kept: list[Block] = []
+    depth: int | None = None
+    for block in blocks:
+        if block.kind == "heading" and (depth is None or block.level <= depth):
+            depth = block.level if clean(block.text).strip().casefold() in names else None
+        if depth is None:
+            kept.append(block)
+        else:
+            dropped["skipped_section"] += letters(block.text)
+    return kept
+
+
+def _no_text(path: Path, figures: Figures, ocr: Ocr) -> tuple[str, str]:
+    remedy = getattr(ocr, "remedy", "")
+    lost = {reason: span_of(pages) for reason, pages in figures.lost.items()}
+    if not figures.pages:
+        return "zero_pages", f"{path} has no pages"
+    if set(lost) == {"unreadable"}:
+        return "unreadable", f"{path} has no page that can be read: it is damaged"
+    if "garbage" in lost:
+        return "garbage", f"{path}: the text layer of {lost['garbage']} holds no readable characters; {remedy}"
+    if lost:
+        return "no_text", f"{path} has no text layer on {span_of(sorted(sum(figures.lost.values(), [])))}; {remedy}"
+    return "nothing_left", f"{path} holds nothing but contents, running lines or skipped sections"
+
+
+def span_of(pages: Sequence[int]) -> str:
+    """`page 3`, or `pages 3, 7 to 9`."""
+    runs: list[list[int]] = []
+    for page in pages:
+        if runs and page == runs[-1][-1] + 1:
+            runs[-1].append(page)
+        else:
+            runs.append([page])
+    texts = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
+    return f"page{'s' if len(pages) > 1 else ''} {', '.join(texts)}"
+
+
+def _record(document: str, passage: Passage, seen: Counter[str]) -> jsonl.Record:
+    key = hashlib.sha256(f"{document}\0{passage.text}".encode()).hexdigest()[:16]
+    seen[key] += 1
+    return {
+        "id": key if seen[key] == 1 else f"{key}-{seen[key]}",
+        "document": document,
+        "pages": list(passage.pages),
+        "headings": list(passage.headings),
+        "text": passage.text,
+    }
