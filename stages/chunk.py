@@ -208,3 +208,47 @@ def _report(names: Sequence[str], parts: Sequence[Part], settings: Chunk) -> Non
 def _disagrees(figures: Figures, settings: Chunk) -> bool:
     found = figures.agreement
     return found is not None and min(found.recall, 1 - found.surplus) < settings.agreement
+
+
+def _figures(names: Sequence[str], parts: Sequence[Part], chunks: Account, gone: Counter[str]) -> dict[str, Any]:
+    """The figures of metrics/chunk.json; characters are letters and digits."""
+    files, pages, characters = Account("files"), Account("pages"), Account("characters")
+    for figures in (part.figures for part in parts):
+        files.drop(figures.refused[0]) if figures.refused else files.keep()
+        lost = {reason: len(numbers) for reason, numbers in figures.lost.items()}
+        pages.add(figures.pages - sum(lost.values()), lost)
+        characters.add(figures.characters - figures.dropped.total(), figures.dropped)
+    characters.add(-gone.total(), gone)
+    return {
+        "files": files.as_dict(),
+        "pages": pages.as_dict(),
+        "characters": characters.as_dict(),
+        "chunks": chunks.as_dict(),
+        "failed": {n: p.figures.refused[1] for n, p in zip(names, parts, strict=True) if p.figures.refused},
+        "documents": {n: _document(p.figures) for n, p in zip(names, parts, strict=True)},
+    }
+
+
+def _document(figures: Figures) -> dict[str, Any]:
+    found: dict[str, Any] = {"pages": figures.pages, "chunks": figures.chunks}
+    found |= {reason: numbers for reason, numbers in figures.lost.items() if numbers}
+    if figures.agreement:
+        found |= {"recall": round(figures.agreement.recall, 4), "surplus": round(figures.agreement.surplus, 4)}
+    if figures.reread:
+        found["reread"] = figures.reread
+    return found
+
+
+@entrypoint
+def main(config: DictConfig) -> None:
+    """Write data/chunks.jsonl and metrics/chunk.json."""
+    parser, ocr, splitter, settings = (build(config, key) for key in ("parser", "ocr", "splitter", "chunk"))
+    reader = Reader(parser, ocr, splitter, settings, os.environ.get(PASSWORD))
+    figures = chunk_folder(RAW, reader)
+    write_json(METRICS, figures)
+    files, pages, chunks = (figures[key]["kept"] for key in ("files", "pages", "chunks"))
+    print(f"chunk: {files} files, {pages} pages, {chunks} chunks")
+
+
+if __name__ == "__main__":
+    main()

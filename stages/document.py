@@ -147,9 +147,7 @@ def _arranged(pages: Sequence[_Page], dropped: Counter[str], skip_contents: bool
     for _, reason, line in gone:
         dropped[reason] += letters(line.text)
     flows = (columns.flows(tables.with_rows(page.sheet, rest)) for page, rest in zip(pages, kept, strict=True))
-    arranged = [
-        layout.Page(page.sheet.number, page.sheet.height, list(flow)) for page, flow in zip(pages, flows, strict=True)
-    ]
+    arranged = [layout.Page(page.sheet.number, list(flow)) for page, flow in zip(pages, flows, strict=True)]
     return layout.arrange(arranged, dropped, skip_contents)
 
 

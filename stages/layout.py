@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from stages.blocks import Block, Kind
-from stages.lines import MARK, Line
+from stages.lines import MARK, SMALL, Line
 
 BULLET = re.compile(r"[•▪■◦●○‣⁃∙·–—*\-\uf000-\uf0ff](?=\s|$)\s*")
 ENUMERATOR = re.compile(r"(?:\(?(?:\d{1,3}|[a-zA-Z]|[ivxl]{1,5})[.)]|\(\d{1,3}[a-z]?\)|\[\d{1,3}\])(?=\s|$)")
@@ -29,6 +29,7 @@ LABEL = 40  # a heading that recurs so often names a kind of text, not a section
 NEW_PARAGRAPH = 1.3  # times the usual distance between baselines
 INDENT = 0.7  # font sizes by which a first line is set in
 INNER_WORD = re.compile(r"(?<=[^\w\n-])[\w-]+(?=[^\w\n-])")
+NEAR = 3.0  # points within which two left ends are the same
 CONTENTS_ROWS = 5  # of a page, at least, and half of all its rows
 
 Style = tuple[float, bool, bool]  # font size, bold, in capitals
@@ -67,7 +68,7 @@ class Body:
     def is_heading(self, row: Row) -> bool:
         """Whether a row is set apart from the running text by its font."""
         size, bold, capitals = row.style
-        if row.kind != "paragraph" or row.text[:1].islower() or not any(map(str.isalpha, row.text)):
+        if row.kind != "paragraph" or not any(map(str.isalpha, row.text)):
             return False
         larger = size >= LARGER * self.size
         return larger or (bold and not self.bold) or (capitals and len(row.text) < 90)
@@ -98,12 +99,39 @@ def rows_of(flow: Sequence[Line]) -> list[Row]:
         else:
             groups.append([line])
     for group in groups:
-        group.sort(key=lambda line: line.left)
+        if len(group) > 1:
+            group.sort(key=lambda line: line.left)
+    groups = _labelled(groups)
     rows: list[Row] = []
     for i, group in enumerate(groups):
         beside = (len(groups[k]) > 1 for k in (i - 1, i + 1) if 0 <= k < len(groups))
         rows.append(_row(group, groups[i + 1] if i + 1 < len(groups) else [], any(beside)))
     return rows
+
+
+def _labelled(groups: list[list[Line]]) -> list[list[Line]]:
+    """Bring together a term of several lines that stands beside its explanation."""
+    joined: list[list[Line]] = []
+    head: list[Line] = []  # the row where an explanation began
+    for group in groups:
+        last = joined[-1][-1] if joined else group[0]
+        if len(group) == 2 and head and _is_label_of(group, head, last):
+            head[0] = replace(head[0], text=f"{head[0].text} {group[0].text}")
+            joined.append([group[1]])
+            continue
+        if len(group) == 2:
+            head = group
+        elif len(group) > 2 or not head or abs(group[0].left - head[1].left) > NEAR:
+            head = []
+        joined.append(group)
+    return joined
+
+
+def _is_label_of(group: list[Line], head: list[Line], last: Line) -> bool:
+    label, text = group
+    level = abs(label.left - head[0].left) < NEAR and abs(text.left - head[1].left) < NEAR
+    close = text.top - last.bottom < 0.6 * text.size
+    return level and close and text.text[:1].islower() and any(map(str.isalpha, label.text))
 
 
 def _level(a: Line, b: Line) -> bool:
@@ -120,8 +148,10 @@ def _row(group: list[Line], below: list[Line], table: bool) -> Row:
     bold = all(line.bold for line in group if any(map(str.isalpha, line.text)))
     tail = group[-1].text
     text = " ".join(line.text for line in group)
+    if first.text.isdecimal() and first.size < SMALL * size:  # the number of a footnote
+        text = f"{MARK[0]}{first.text}{MARK[1]} {' '.join(line.text for line in group[1:])}"
     marker = BULLET.fullmatch(first.text) or ENUMERATOR.fullmatch(first.text) or NUMBERED.match(first.text + " x")
-    hangs = len(below) == 1 and abs(below[0].left - group[1].left) < 3 and below[0].left > first.right
+    hangs = len(below) == 1 and abs(below[0].left - group[1].left) < NEAR and below[0].left > first.right
     if len(group) == 2 and (marker or hangs or MARK[0] in first.text or first.text.isdecimal()):
         return Row(text, *box, size, bold, label=group[1].left, tail=tail)
     if table:
@@ -265,6 +295,8 @@ def block_of(group: Sequence[Row], body: Body, page: int) -> tuple[Block, Style]
 
 def _titles(text: str, row: Row, body: Body) -> bool:
     """Whether a text set apart by its font is short enough for a title and no plain sentence."""
+    if text[:1].islower():
+        return False
     sentence = NUMBERED.match(text) and text.endswith(".")
     if len(text.split()) > (3 if sentence else 1) * HEADING_WORDS or BULLET.match(text) or CAPTION.match(text):
         return False
@@ -292,8 +324,9 @@ def join(texts: Iterable[str], words: set[str]) -> str:
 
 
 def _hyphenated(joined: str, first: str, second: str, words: set[str]) -> str:
-    whole, compound = first + second, f"{first}-{second}"
-    if whole in words or compound not in words and not (first in words and second in words):
+    part = first.rpartition("-")[2]
+    whole, compound = first + second, f"{part}-{second}"
+    if whole in words or (compound not in words and not (part in words and second in words)):
         return joined[:-1]
     return joined
 
@@ -306,7 +339,6 @@ class Page:
     """What is left of a page when its furniture is gone: flows of lines, in reading order."""
 
     number: int
-    height: float
     flows: list[list[Line]]
 
 
@@ -341,17 +373,19 @@ def without_contents(rows: list[Row], dropped: Counter[str]) -> list[Row]:
 
 
 def _blocks(rows: Sequence[Row], body: Body, page: Page) -> Iterator[tuple[Block, Style]]:
+    large = max((row.top for row in rows if row.size > SMALLER * body.size), default=0.0)
+    notes = False
     for group in paragraphs(rows, body):
         block, style = block_of(group, body, page.number)
-        small = group[0].size <= SMALLER * body.size and group[0].top > page.height / 2
-        if small and block.kind in ("paragraph", "item") and _note(block.text):
-            block = replace(block, kind="footnote")
-        yield block, style
+        # Notes end a column; one of several paragraphs has its number at the first.
+        foot = group[0].top > large and block.kind in ("paragraph", "item")
+        notes = foot and (notes or _note(block.text) != "")
+        yield (replace(block, kind="footnote") if notes else block), style
 
 
 def _note(text: str) -> str:
     """The number at the start of a footnote."""
-    match = re.match(rf"[{MARK}]?(\d{{1,3}})[{MARK}]?\s*(?=[^\W\d]|\W*[^\W\d]{{3}})", text)
+    match = re.match(rf"[{MARK}]?(\d{{1,3}})[{MARK}]?\s*(?=\W{{0,3}}[^\W\d]{{2}})", text)
     return match[1] if match else ""
 
 
@@ -423,7 +457,7 @@ def _depths(headings: list[tuple[str, Style]]) -> dict[tuple[str, Style], int]:
     for text, style in headings:
         depth = numbered.get((text, style))
         level = depth or usual.get(style)
-        if depth and style[0] <= largest[depth] - 1:  # a list's numbers, not the document's
+        if depth and text[0].isdigit() and style[0] <= largest[depth] - 1:  # a list's numbers
             level = depth + 1
         if level is None:
             above = [usual[other] for other in ranked[: ranked.index(style)] if other in usual]

@@ -51,6 +51,11 @@ def outcome_of(folder: Path) -> str:
     return f"{len(records)} chunks" if records else str(figures["failed"])
 
 
+def is_reason(sentence: str, path: Path) -> bool:
+    """Whether the stage's last sentence says why `path`, its one file, gives no chunk."""
+    return path.name in sentence or bool(re.search(r": +\S", sentence))
+
+
 def normal(text: str) -> str:
     """Compatibility forms resolved, accents and soft hyphens gone, case folded."""
     bare = "".join(c for c in text if unicodedata.category(c) != "Sk" and c not in "\u02c6\u00ad")
