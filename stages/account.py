@@ -1,6 +1,7 @@
 """What went in, what was kept, and why the rest was dropped."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,11 @@ class Account:
     def drop(self, reason: str, count: int = 1) -> None:
         """Count `count` units as dropped for `reason`."""
         self.dropped[reason] += count
+
+    def add(self, kept: int, dropped: Mapping[str, int]) -> None:
+        """Add the tally of a part; reasons that dropped nothing do not show."""
+        self.kept += kept
+        self.dropped.update({reason: count for reason, count in dropped.items() if count})
 
     @property
     def total(self) -> int:

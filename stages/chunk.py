@@ -5,7 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from stages.document import Figures, Reader, span_of
 from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.layout import letters
+from stages.measure import in_words
 from stages.option import build
 from stages.settings.chunk import Chunk
 
@@ -53,8 +54,8 @@ class Part:
     """What a worker says of one file; the file's chunks lie in a part file of their own."""
 
     figures: Figures
-    signatures: list[bytes]
-    words: list[int]
+    signatures: bytes  # of its chunks, one after the other
+    words: list[int]  # in each chunk
 
 
 def read_part(job: tuple[int, Path, str], reader: Reader, parts: Path) -> Part:
@@ -64,8 +65,7 @@ def read_part(job: tuple[int, Path, str], reader: Reader, parts: Path) -> Part:
     jsonl.write(_part(parts, index), records)
     figures.chunks = len(records)
     texts = [record["text"] for record in records]
-    similarity = reader.settings.duplicate_similarity
-    return Part(figures, [repeats.signature(text, similarity) for text in texts], [len(text.split()) for text in texts])
+    return Part(figures, b"".join(map(repeats.signature, texts)), [in_words(text) for text in texts])
 
 
 def _part(parts: Path, index: int) -> Path:
@@ -85,7 +85,7 @@ def read_all(documents: Sequence[Path], folder: Path, reader: Reader, parts: Pat
     results = workers.each(
         partial(read_part, reader=reader, parts=parts),
         jobs,
-        workers=settings.workers,
+        workers=settings.workers or os.cpu_count() or 1,
         seconds=settings.seconds,
         memory=settings.memory,
         preload=preload,
@@ -103,38 +103,35 @@ def read_all(documents: Sequence[Path], folder: Path, reader: Reader, parts: Pat
 def _failed(path: Path, failure: workers.Failure) -> Part:
     sentence = failure.reason if failure.kind == "refused" else f"{path} {failure.reason}"
     remedy = {"time": "; raise chunk.seconds to wait longer", "memory": "; raise chunk.memory to allow more"}
-    return Part(Figures(refused=(failure.kind, sentence + remedy.get(failure.kind, ""))), [], [])
+    return Part(Figures(refused=(failure.kind, sentence + remedy.get(failure.kind, ""))), b"", [])
 
 
 def select(parts: Sequence[Part], folder: Path, settings: Chunk, account: Account) -> list[str | None]:
     """Why each chunk of all documents is dropped, in order; None: it is kept."""
-    reasons: list[str | None] = []
-    for part in parts:
-        reasons += ["too_short" if words < settings.minimum_words else None for words in part.words]
-    signatures = [signature for part in parts for signature in part.signatures]
+    reasons: list[str | None] = [
+        "too_short" if words < settings.minimum_words else None for part in parts for words in part.words
+    ]
+    signatures = b"".join(part.signatures for part in parts)
     long = [i for i, reason in enumerate(reasons) if reason is None]
-    texts = _Texts(parts, folder)
-    found = repeats.find([signatures[i] for i in long], lambda i: texts[long[i]], settings.duplicate_similarity)
-    for i, repeat in found.items():
-        reasons[long[i]] = "duplicate" if repeat.exact else "near_duplicate"
+    chosen = b"".join(signatures[i * repeats.SIZE : (i + 1) * repeats.SIZE] for i in long)
+    places = [(i, k) for i, part in enumerate(parts) for k in range(len(part.words))]
+
+    @lru_cache(maxsize=4)
+    def texts(part: int) -> list[str]:
+        return [record["text"] for record in jsonl.read(_part(folder, part))]
+
+    def text_of(index: int) -> str:
+        part, line = places[long[index]]
+        return texts(part)[line]
+
+    for index, repeat in repeats.find(chosen, text_of, settings.duplicate_similarity).items():
+        reasons[long[index]] = "duplicate" if repeat.kind == "exact" else "near_duplicate"
     for reason in reasons:
-        account.drop(reason) if reason else account.keep()
+        if reason:
+            account.drop(reason)
+        else:
+            account.keep()
     return reasons
-
-
-class _Texts:
-    """The text of a chunk by its place among all chunks, read when asked for."""
-
-    def __init__(self, parts: Sequence[Part], folder: Path) -> None:
-        self._places = [(i, k) for i, part in enumerate(parts) for k in range(len(part.words))]
-        self._folder = folder
-
-    def __getitem__(self, index: int) -> str:
-        part, line = self._places[index]
-        for number, record in enumerate(jsonl.read(_part(self._folder, part))):
-            if number == line:
-                return str(record["text"])
-        raise IndexError(index)
 
 
 def kept(parts: int, folder: Path, reasons: Sequence[str | None], dropped: Counter[str]) -> Iterator[jsonl.Record]:
@@ -164,13 +161,16 @@ def chunk_folder(folder: Path, reader: Reader, target: Path = CHUNKS) -> dict[st
         if refused and (settings.strict or len(refused) == len(parts)):
             why = "; ".join(sentence for _, sentence in refused.values())
             raise FolioError(f"{len(refused)} of {len(parts)} files gave no text: {why}")
-        account = Account("chunks")
-        reasons = select(parts, Path(temporary), settings, account)
-        account.require(settings.keep_share, "chunk.keep_share")
+        chunks = Account("chunks")
+        reasons = select(parts, Path(temporary), settings, chunks)
+        chunks.require(settings.keep_share, "chunk.keep_share")
         gone: Counter[str] = Counter()
-        words = _Counted(kept(len(parts), Path(temporary), reasons, gone))
-        jsonl.write(target, words)
-    return _figures(names, parts, account, gone) | {"words": words.words}
+        records = _Counted(kept(len(parts), Path(temporary), reasons, gone))
+        jsonl.write(target, records)
+    figures = _figures(names, parts, settings)
+    figures["characters"].add(-gone.total(), gone)
+    figures["characters"] = figures["characters"].as_dict()
+    return figures | {"chunks": chunks.as_dict(), "words": records.words}
 
 
 class _Counted:
@@ -210,32 +210,35 @@ def _disagrees(figures: Figures, settings: Chunk) -> bool:
     return found is not None and min(found.recall, 1 - found.surplus) < settings.agreement
 
 
-def _figures(names: Sequence[str], parts: Sequence[Part], chunks: Account, gone: Counter[str]) -> dict[str, Any]:
-    """The figures of metrics/chunk.json; characters are letters and digits."""
+def _figures(names: Sequence[str], parts: Sequence[Part], settings: Chunk) -> dict[str, Any]:
+    """The figures of metrics/chunk.json about files and pages; characters are letters and digits."""
     files, pages, characters = Account("files"), Account("pages"), Account("characters")
     for figures in (part.figures for part in parts):
-        files.drop(figures.refused[0]) if figures.refused else files.keep()
+        if figures.refused:
+            files.drop(figures.refused[0])
+        else:
+            files.keep()
         lost = {reason: len(numbers) for reason, numbers in figures.lost.items()}
         pages.add(figures.pages - sum(lost.values()), lost)
         characters.add(figures.characters - figures.dropped.total(), figures.dropped)
-    characters.add(-gone.total(), gone)
     return {
         "files": files.as_dict(),
         "pages": pages.as_dict(),
-        "characters": characters.as_dict(),
-        "chunks": chunks.as_dict(),
+        "characters": characters,
         "failed": {n: p.figures.refused[1] for n, p in zip(names, parts, strict=True) if p.figures.refused},
-        "documents": {n: _document(p.figures) for n, p in zip(names, parts, strict=True)},
+        "documents": {n: _document(p.figures, settings) for n, p in zip(names, parts, strict=True)},
     }
 
 
-def _document(figures: Figures) -> dict[str, Any]:
+def _document(figures: Figures, settings: Chunk) -> dict[str, Any]:
     found: dict[str, Any] = {"pages": figures.pages, "chunks": figures.chunks}
     found |= {reason: numbers for reason, numbers in figures.lost.items() if numbers}
     if figures.agreement:
         found |= {"recall": round(figures.agreement.recall, 4), "surplus": round(figures.agreement.surplus, 4)}
     if figures.reread:
         found["reread"] = figures.reread
+    if _disagrees(figures, settings):
+        found["apart"] = [[page, round(a.recall, 4), round(a.surplus, 4)] for page, a in figures.worst]
     return found
 
 

@@ -73,26 +73,28 @@ class Reader:
         """Return the chunks of a file and its figures; a file that gives none says why."""
         figures = Figures()
         try:
-            sheets = self._sheets(path, figures)
+            pages = self._pages(path, figures)
         except FolioError as error:
             figures.refused = ("encrypted" if "password" in str(error) else "unreadable", str(error))
             return [], figures
-        blocks = self._blocks(sheets, figures)
+        blocks = self._blocks(pages, figures)
         if not blocks:
             figures.refused = _no_text(path, figures, self.ocr)
             return [], figures
         seen: Counter[str] = Counter()
         return [_record(name, passage, seen) for passage in self.splitter(blocks)], figures
 
-    def _sheets(self, path: Path, figures: Figures) -> list[_Page]:
-        if path.suffix.lower() != ".pdf":
-            return [_Page(sheet) for sheet in plain.read(path)]
-        pages = [_Page(sheet) for sheet in self.parser(path, self.password)]
-        if getattr(self.parser, "name", "") != "pdfium":
-            self._second_opinion(path, pages, figures)
-        missing = [page.sheet.number for page in pages if page.lack]
-        for sheet in self.ocr(path, missing, self.password) if missing else ():
-            pages[sheet.number - 1] = _Page(sheet)
+    def _pages(self, path: Path, figures: Figures) -> list[_Page]:
+        """Read the pages; those that give no text are counted in `figures` and left out."""
+        if path.suffix.lower() == ".pdf":
+            pages = [_Page(sheet) for sheet in self.parser(path, self.password)]
+            if getattr(self.parser, "name", "") != "pdfium":
+                self._second_opinion(path, pages, figures)
+            missing = [page.sheet.number for page in pages if page.lack]
+            for sheet in self.ocr(path, missing, self.password) if missing else ():
+                pages[sheet.number - 1] = _Page(sheet)
+        else:
+            pages = [_Page(sheet) for sheet in plain.read(path)]
         for page in pages:
             if page.lack:
                 figures.lost.setdefault(page.lack, []).append(page.sheet.number)
@@ -218,6 +220,8 @@ def without_sections(blocks: Iterable[Block], skip: Iterable[str], dropped: Coun
 def _no_text(path: Path, figures: Figures, ocr: Ocr) -> tuple[str, str]:
     remedy = getattr(ocr, "remedy", "")
     lost = {reason: span_of(pages) for reason, pages in figures.lost.items()}
+    if path.suffix.lower() != ".pdf":
+        return "no_text", f"{path} holds no text"
     if not figures.pages:
         return "zero_pages", f"{path} has no pages"
     if set(lost) == {"unreadable"}:

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -40,6 +41,7 @@ UNSEEN = set(
 )
 ROLES = {"banner", "contentinfo", "navigation", "search"}
 INVISIBLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
+CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f\u200b\u2060\ufeff]")
 LINE_BREAK = "\u2028"
 BLANK_LINE = re.compile(rf"{LINE_BREAK}\s*{LINE_BREAK}")
 
@@ -93,8 +95,12 @@ def _declared(data: bytes) -> str:
 
 def _paragraphs(text: str) -> list[Block]:
     runs = groupby(text.splitlines(), key=lambda line: bool(line.strip()))
-    texts = (clean("\n".join(lines)) for filled, lines in runs if filled)
+    texts = (_tidy("\n".join(lines)) for filled, lines in runs if filled)
     return [Block("paragraph", text, (1, 1)) for text in texts if text]
+
+
+def _tidy(text: str) -> str:
+    return clean(CONTROL.sub("", text))
 
 
 def _to_html(markdown: str) -> str:
@@ -122,7 +128,7 @@ def _elements(html: str, path: Path) -> list[Block]:
     # Without huge_tree a long comment would come as text.
     parser = etree.HTMLParser(target=_Reader(path), encoding="utf-8", huge_tree=True)
     data = html.encode()
-    for start in range(0, len(data), FEED):  # in one go it would read on after the reader has refused
+    for start in range(0, len(data) + 1, FEED):  # in one go it would read on after the reader has refused
         parser.feed(data[start : start + FEED])
     blocks: list[Block] = parser.close()
     return blocks
@@ -137,7 +143,8 @@ class _Reader:
         self._blocks: list[Block] = []
         self._text: list[str] = []
         self._unseen = 0  # depth within an element that is not shown
-        self._sections = 0
+        self._sections: Counter[str] = Counter()  # of each that is open
+        self._main: list[Block] = []
         self._open: list[tuple[Kind, int]] = []  # headings and list items
         self._lists: list[int | None] = []  # the next number, None in a list without numbers
         self._marker = ""
@@ -163,7 +170,7 @@ class _Reader:
             first = int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1
             self._lists.append(first if tag == "ol" else None)
         elif tag in SECTIONS:
-            self._sections += 1
+            self._sections[tag] += 1
         else:
             self._begin_cell(tag)
 
@@ -186,18 +193,19 @@ class _Reader:
         elif tag in ("ul", "ol"):
             self._lists.pop()
         elif tag in SECTIONS:
-            self._sections -= 1
+            self._sections[tag] -= 1
         elif tag in ("tr", "table"):
             self._end_row()
 
     def close(self) -> list[Block]:
-        """Return what was read."""
+        """Return what was read: what a page marks as its main part, where that is most of it."""
         self._flush()
         self._end_row()
-        return self._blocks
+        lengths = (sum(len(block.text) for block in blocks) for blocks in (self._main, self._blocks))
+        return self._main if 2 * next(lengths) > next(lengths) else self._blocks
 
     def _is_unseen(self, tag: str, attributes: Mapping[str, str]) -> bool:
-        if tag in ("header", "footer") and not self._sections:  # of the site, not of an article
+        if tag in ("header", "footer") and not self._sections.total():  # of the site, not of an article
             return True
         shown = tag == "dialog" and "open" in attributes
         return (
@@ -224,21 +232,30 @@ class _Reader:
             self._row.append([])
 
     def _flush(self) -> None:
-        into = self._row[-1] if self._row else self._blocks
+        found = []
         kind, level = self._open[-1] if self._open else ("paragraph", 0)
         parts = BLANK_LINE.split("".join(self._text))
         self._text = []
-        for text in filter(None, map(clean, parts)):
+        for text in filter(None, map(_tidy, parts)):
             marker = self._marker if kind == "item" else ""
-            into.append(Block(kind, marker + text, (1, 1), level))
+            found.append(Block(kind, marker + text, (1, 1), level))
             self._marker = ""
+        if self._row:
+            self._row[-1] += found
+        else:
+            self._add(found)
+
+    def _add(self, blocks: list[Block]) -> None:
+        self._blocks += blocks
+        if self._sections["main"]:
+            self._main += blocks
 
     def _end_row(self) -> None:
         """A row of several cells is one block, unless its cells hold the layout of a page."""
         cells, self._row = self._row or [], None
         inside = [block for cell in cells for block in cell]
         if len(cells) < 2 or any(block.kind == "heading" for block in inside):
-            self._blocks += inside
+            self._add(inside)
         elif inside:
             texts = (" ".join(block.text for block in cell) for cell in cells)
-            self._blocks.append(Block("row", clean(" | ".join(texts)), (1, 1)))
+            self._add([Block("row", clean(" | ".join(texts)), (1, 1))])

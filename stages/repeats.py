@@ -15,7 +15,7 @@ SHINGLE = 5  # words
 BANDS, ROWS = 16, 6
 SEAL = 16  # bytes of a signature that tell exact copies
 SIZE = SEAL + 4 * BANDS  # bytes of a signature
-RIVALS = 24  # earlier chunks that one chunk is compared with, at most: thousands of forms are alike
+RIVALS = 24  # earlier chunks that one is compared with, at most: there may be thousands of a form
 
 _MARKS = ".,;:!?()[]{}'\"`*_|•·…“”‘’‚„«»‹›。、，；：！？（）「」『』【】।؟،؛"
 _DASHES = "-‐‑‒–—―"
@@ -84,7 +84,7 @@ def find(
 
 
 def jaccard(left: set[tuple[str, ...]], right: set[tuple[str, ...]]) -> float:
-    """The share of the shingles of either that both have: |A ∩ B| / |A ∪ B|."""
+    """Of all shingles, not none, the share that both have: |A ∩ B| / |A ∪ B|."""
     both = len(left & right)
     return both / (len(left) + len(right) - both)
 
@@ -119,7 +119,7 @@ def _copies(signatures: bytes | bytearray) -> dict[int, Repeat]:
 def _near(
     signatures: bytes | bytearray, members: list[int], text_of: Callable[[int], str], similarity: float
 ) -> dict[int, Repeat]:
-    @lru_cache(maxsize=256)
+    @lru_cache(maxsize=64)
     def read(index: int) -> _Reading:
         tokens = _tokens(text_of(index))
         return _Reading(_figures(tokens), set(_shingles(tokens)))

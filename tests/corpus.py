@@ -9,6 +9,7 @@ import argparse
 import difflib
 import json
 import re
+import tempfile
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,13 +32,19 @@ Record = dict[str, Any]
 
 
 def chunks_of(folder: Path) -> tuple[list[Record], dict[str, Any]]:
-    """The records of every PDF below `folder` and the figures of metrics/chunk.json: the stage's call."""
+    """The records of the files below `folder` and the figures of metrics/chunk.json, by default settings."""
+    from stages import jsonl
     from stages.chunk import chunk_folder
     from stages.compose import compose
+    from stages.document import Reader
     from stages.option import build
 
     config = compose(ROOT / "conf")
-    return chunk_folder(folder, *(build(config, key) for key in ("parser", "splitter", "chunk")))
+    parts = [build(config, key) for key in ("parser", "ocr", "splitter", "chunk")]
+    with tempfile.TemporaryDirectory() as place:
+        target = Path(place) / "chunks.jsonl"
+        figures = chunk_folder(folder, Reader(*parts), target)
+        return list(jsonl.read(target)), figures
 
 
 def outcome_of(folder: Path) -> str:

@@ -13,7 +13,7 @@ from stages.compose import compose, option_keys
 from stages.option import build
 from tests.imports import ROOT, built, closure, module_file
 
-GROUPS = ["parser", "splitter", "generator", "model", "method", "metric"]
+GROUPS = ["parser", "ocr", "splitter", "generator", "model", "method", "metric"]
 OPTIONS = [path for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
@@ -69,7 +69,7 @@ def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
     option: Path, code_deps: dict[str, set[Path]]
 ) -> None:
     users = {
-        "parser": ["chunk"], "splitter": ["chunk"], "generator": ["generate"], "metric": ["score@squad"],
+        "parser": ["chunk"], "ocr": ["chunk"], "splitter": ["chunk"], "generator": ["generate"], "metric": ["score@squad"],
         "method": ["train"], "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate"],
     }  # fmt: skip
     group = option.parent.name

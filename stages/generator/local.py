@@ -44,8 +44,9 @@ class _Call:
 
     @property
     def topic(self) -> str:
-        headings = self.chunk["headings"]
-        return NUMBERING.sub("", headings[-1]) if headings else self.chunk["document"]
+        # A heading may be a bare number: "3.1.6" above a sentence that states a requirement.
+        titles = (NUMBERING.sub("", heading) for heading in reversed(self.chunk["headings"]))
+        return next((title for title in titles if re.search(r"[^\W\d]{2}", title)), self.chunk["document"])
 
     @property
     def prompt(self) -> str:
