@@ -1,6 +1,7 @@
 """The chunk stage beside plain readers, in pages a second, and its memory for 20 and for 200 files.
 
-    python -m benchmarks.chunk [--folder DIR] [--files 40] [--runs 3] [--others PYTHON] [--no-memory]
+    python -m benchmarks.chunk [--folder DIR] [--files 40] [--runs 3] [--beside NAME ...] [--others PYTHON]
+                               [--no-memory]
 
 Everything is timed from the start of the process to its end, in turns, with two processes each. The
 readers run under PYTHON, which may be an environment of its own; one that it lacks is reported as
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -140,30 +141,39 @@ def has(python: str, package: str) -> bool:
     return subprocess.run([python, "-c", code], check=False).returncode == 0
 
 
-def contenders(python: str, files: Sequence[Path]) -> Iterator[tuple[str, list[str], Sequence[Path]]]:
+def contenders(
+    python: str, names: Sequence[str], files: Sequence[Path]
+) -> Iterator[tuple[str, list[str], Sequence[Path]]]:
     """Each name with its command and the files that it reads; the stage first."""
     yield "folio", [sys.executable, *STAGE], files
     script = str(Path(readers.__file__))
-    for name, package in readers.PACKAGES.items():
+    for name in names:
         own = files[: max(len(DOCUMENTS), round(SHARES[name] * len(files)))]
-        if has(python, package):
+        if has(python, readers.PACKAGES[name]):
             yield name, [python, script, name, *map(str, own)], own
         else:
             print(f"{name} is not installed: {python} -m pip install {name}")
 
 
-def speeds(checkout: Checkout, files: Sequence[Path], python: str, runs: int) -> dict[str, float | None]:
-    """Pages a second, the median of `runs` turns."""
+def speeds(
+    checkout: Checkout,
+    files: Sequence[Path],
+    rivals: Iterable[tuple[str, list[str], Sequence[Path]]],
+    runs: int,
+) -> dict[str, dict[str, float]]:
+    """Pages a second: the median of `runs` turns, and the best, which other work on the machine hurts least."""
+    rivals = list(rivals)
     for file in files:
         file.read_bytes()  # so that the first to read does not wait for the disk
-    taken: dict[str, list[float]] = {}
+    taken: dict[str, list[float]] = {name: [] for name, _, _ in rivals}
     for run in range(runs):
-        for name, command, own in contenders(python, files):
-            speed = pages_of(own) / timed(command, checkout)
-            taken.setdefault(name, []).append(speed)
-            print(f"run {run + 1}, {name}: {speed:.1f} pages/s of {len(own)} files", flush=True)
-    names = ("folio", *readers.PACKAGES)
-    return {name: round(statistics.median(taken[name]), 1) if name in taken else None for name in names}
+        for name, command, own in rivals:
+            taken[name].append(pages_of(own) / timed(command, checkout))
+            print(f"run {run + 1}, {name}: {taken[name][-1]:.1f} pages/s, {len(own)} files", flush=True)
+    return {
+        name: {"median": round(statistics.median(speed), 1), "best": round(max(speed), 1)}
+        for name, speed in taken.items()
+    }
 
 
 def memory(checkout: Checkout, documents: Sequence[Path]) -> dict[str, float]:
@@ -189,6 +199,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="PDFs in place of the project's own")
     parser.add_argument("--files", type=int, default=40)
     parser.add_argument("--runs", type=int, default=3)
+    known = list(readers.PACKAGES)
+    parser.add_argument("--beside", nargs="*", choices=known, default=known, help="readers, by name")
     parser.add_argument("--others", default=sys.executable, help="the interpreter that has the other readers")
     parser.add_argument("--no-memory", action="store_true")
     options = parser.parse_args()
@@ -198,7 +210,11 @@ def main() -> None:
         checkout = Checkout(Path(place) / "folio", Path(place) / "cache")
         files = fill(checkout, documents, options.files)
         figures |= {"files": len(files), "pages": pages_of(files)}
-        figures["pages_per_second"] = speeds(checkout, files, options.others, options.runs)
+        rivals = contenders(options.others, options.beside, files)
+        figures["pages_per_second"] = dict.fromkeys(options.beside) | speeds(
+            checkout, files, rivals, options.runs
+        )
+        figures["load"] = round(os.getloadavg()[0], 1)  # above the cores, other work took its part
         if not options.no_memory:
             figures["peak_pss_mib"] = memory(checkout, documents)
     print(json.dumps(figures))

@@ -17,7 +17,7 @@ from stages.artifact import write_json
 from stages.document import Figures, Reader, span_of
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.layout import letters
+from stages.lines import letters
 from stages.measure import in_words
 from stages.option import build
 from stages.settings.chunk import Chunk

@@ -11,8 +11,7 @@ from stages import agreement, columns, furniture, jsonl, layout, pdfium, plain, 
 from stages.agreement import Agreement, compare
 from stages.blocks import Block, Passage
 from stages.errors import FolioError
-from stages.layout import letters
-from stages.lines import Line, clean, lines
+from stages.lines import Line, clean, letters, lines
 from stages.settings.chunk import Chunk
 from stages.sheet import Sheet
 
@@ -156,23 +155,46 @@ def _arranged(pages: Sequence[_Page], dropped: Counter[str], skip_contents: bool
 def join_over_pages(units: Iterable[Iterable[Block]]) -> list[Block]:
     """String columns and pages together; a paragraph that their end cut in two becomes one again.
 
-    Footnotes are set after the paragraph that they would otherwise tear.
+    A table or footnotes that stand between the halves come after them.
     """
     joined: list[Block] = []
     for unit in units:
-        notes: list[Block] = []
         first = True
         for block in unit:
-            if block.kind == "footnote":
-                notes.append(block)
-                continue
-            if first and joined and _continues(joined[-1], block):
-                joined.append(_glued(joined.pop(), block))
-            else:
+            between = _between(joined, block, first)
+            if between is None:
                 joined.append(block)
-            first = False
-        joined.extend(_before_open_paragraph(joined, notes))
+            else:
+                joined[-1 - between] = _glued(joined[-1 - between], block)
+            first = first and block.kind in APART
     return joined
+
+
+LONG = 80  # characters: a shorter text that ends without a full stop may be a label
+FAR = 100  # blocks between the halves of a paragraph, at most
+APART = ("row", "footnote")  # what may stand between the halves of a paragraph
+
+
+def _between(joined: Sequence[Block], block: Block, first: bool) -> int | None:
+    """How many blocks stand between this one and what it goes on from; None: it goes on from none."""
+    if block.kind not in ("paragraph", "footnote"):
+        return None
+    for count, before in enumerate(reversed(joined[-FAR:])):
+        if block.kind == "footnote":
+            return count if before.kind == "footnote" and _continues(before, block, first) else None
+        if before.kind not in APART and not layout.CAPTION.match(before.text):
+            # Behind a table on the same page only a text that begins in the middle goes on.
+            return count if _continues(before, block, first) else None
+    return None
+
+
+def _continues(before: Block, after: Block, first: bool) -> bool:
+    if before.kind not in ("paragraph", "item", "footnote") or layout.is_closed(before.text):
+        return False
+    if after.text[:1].islower() and (first or len(before.text) > LONG):
+        return True
+    cut = len(before.text) > LONG or before.text.endswith(("-", "–"))
+    return first and cut and not layout.CAPTION.match(after.text)
 
 
 def _glued(before: Block, after: Block) -> Block:
@@ -180,26 +202,6 @@ def _glued(before: Block, after: Block) -> Block:
     blank = "" if before.text.endswith(("-", "–")) else " "
     text = before.text + blank + after.text
     return replace(before, text=text, pages=(before.pages[0], after.pages[1]))
-
-
-def _before_open_paragraph(joined: list[Block], notes: list[Block]) -> list[Block]:
-    if notes and joined and not _is_closed(joined[-1]):
-        notes = [*notes, joined.pop()]
-    return notes
-
-
-def _is_closed(block: Block) -> bool:
-    return block.kind == "heading" or block.text.endswith((".", "!", "?", ":", ".”", '."', ".)", "。"))
-
-
-LONG = 80  # characters: a shorter text that ends without a full stop may be a label
-
-
-def _continues(before: Block, after: Block) -> bool:
-    if before.kind not in ("paragraph", "item") or after.kind != "paragraph" or _is_closed(before):
-        return False
-    long = len(before.text) > LONG and not layout.CAPTION.match(after.text)
-    return after.text[:1].islower() or long or before.text.endswith(("-", "–"))
 
 
 def without_sections(blocks: Iterable[Block], skip: Iterable[str], dropped: Counter[str]) -> list[Block]:

@@ -20,6 +20,7 @@ PLACE = 4.0
 NUMBER = r"(?:\d{1,5}|[ivxlc]{1,7}|[A-Z]{1,2}[-–.]?\d{1,4})"
 PAGE_NUMBER = re.compile(rf"[-–—\[( ]*(?:page|p\.|seite|página)?\s*({NUMBER})(?:\s*(?:of|/|von|de)\s*\d+)?[-–—\]) ]*", re.I)
 ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+SMALL_PRINT = 0.7  # times the commonest font size, at most: a printer's mark
 LINE_NUMBERS = 5  # that a page shows at least, else they are no line numbers
 
 
@@ -136,7 +137,26 @@ def _running(pages: Sequence[Sequence[Line]], edges: Sequence[Edges]) -> Marks:
             where = [w for near in (height - 1, height, height + 1) for w in heights.get(near, ())]
             if len(where) >= least and len(where) >= FAITHFUL * sum(anywhere[text] for text in wordings[words]):
                 found[height].update(where)
-    return _alone_at_their_height(pages, found)
+    return _alone_at_their_height(pages, found) | _small_print(pages, edges, wordings, anywhere)
+
+
+def _small_print(
+    pages: Sequence[Sequence[Line]], edges: Sequence[Edges], wordings: dict[str, set[str]], anywhere: Counter[str]
+) -> Marks:
+    """The printer's marks: small, outermost on their pages, and there at any height."""
+    sizes = Counter(round(line.size) for page in pages for line in page)
+    small = SMALL_PRINT * max(sizes, key=lambda size: sizes[size], default=0)
+    places: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
+    for i, page in enumerate(edges):
+        for _, depth, line in page:
+            if depth < 2 and line.size < small:
+                places[shape(line.text)].add((i, id(line)))
+    marks: Marks = {}
+    for words, where in places.items():
+        often = len(where) >= MINIMUM_PAGES and len(where) >= FAITHFUL * sum(anywhere[text] for text in wordings[words])
+        if words and often:
+            marks |= dict.fromkeys(where, "running_line")
+    return marks
 
 
 def _alone_at_their_height(pages: Sequence[Sequence[Line]], found: dict[int, set[tuple[int, int]]]) -> Marks:

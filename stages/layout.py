@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from stages.blocks import Block, Kind
-from stages.lines import MARK, SMALL, Line
+from stages.lines import MARK, SMALL, Line, letters
 
 BULLET = re.compile(r"[•▪■◦●○‣⁃∙·–—*\-\uf000-\uf0ff](?=\s|$)\s*")
 ENUMERATOR = re.compile(r"(?:\(?(?:\d{1,3}|[a-zA-Z]|[ivxl]{1,5})[.)]|\(\d{1,3}[a-z]?\)|\[\d{1,3}\])(?=\s|$)")
@@ -17,8 +17,9 @@ NUMBERED = re.compile(
     r"|(?P<annex>(?:APPENDIX|ANNEX|Appendix|Annex)\s+(?:[A-Z]|[IVX]+|\d+)\b)"
     r"|(?P<section>(?:SECTION|SEC|Section|Sec|§)\.?\s*(?P<count>\d{1,4}(?:\.\d+)*)\b)"
 )
+# A title, which may begin with a number and hold a single bar behind it, and a page number.
+ENTRY = re.compile(r"(?:[\w.-]{1,9} )?(?:\| )?[^|]*[^\W\d]{2}[^|]*?(?: \|)? \d{1,4}")
 CAPTION = re.compile(r"(?:Figure|Table|Exhibit|Fig\.|FIGURE|TABLE|EXHIBIT)\s+[A-Z]?-?\d")
-NO_LETTER = re.compile(r"[\W_]+")
 LEADER = re.compile(r"(?:[.…․_·]\s?){4,}")
 REFERENCE = re.compile(r"(?:[ivxlc]{1,7}|\d{1,4}|[A-Z]-\d{1,3})$")
 ENDS = (".", "!", "?", ":", ";", ".”", '."', "?”", ".)", "。", "．", "！", "？")
@@ -85,6 +86,11 @@ def body_of(pages: Iterable[Sequence[Line]]) -> Body:
         words.update(INNER_WORD.findall("\n".join(line.text for line in page).casefold()))
     (size, bold), _ = max(fonts.items(), key=lambda item: item[1], default=((10.0, False), 0))
     return Body(size, bold, words | {part for word in words if "-" in word for part in word.split("-")})
+
+
+def is_closed(text: str) -> bool:
+    """Whether a text ends as a sentence does."""
+    return text.endswith(ENDS)
 
 
 # Rows
@@ -160,17 +166,13 @@ def _row(group: list[Line], below: list[Line], table: bool) -> Row:
 
 
 def contents(rows: Sequence[Row]) -> set[int]:
-    """The indices of the rows of a table of contents: their page numbers rise down the page."""
-    led, tailed, last = set(), set(), 0
-    for i, row in enumerate(rows):
-        if LEADER.search(row.text) and REFERENCE.search(row.text):
-            led.add(i)
-        elif row.tail.isdecimal() and len(row.tail) < 5 and any(map(str.isalpha, row.text)):
-            if int(row.tail) >= last:
-                tailed.add(i)
-            last = int(row.tail)
-    found = led | tailed
-    if len(found) < max(CONTENTS_ROWS, len(rows) / 2):
+    """The indices of the rows of a table of contents: a title, and a page number that never falls."""
+    led = {i for i, row in enumerate(rows) if LEADER.search(row.text) and REFERENCE.search(row.text)}
+    tailed = [i for i, row in enumerate(rows) if i not in led and ENTRY.fullmatch(row.text) and row.tail.isdecimal()]
+    pages = [int(rows[i].tail) for i in tailed]
+    falls = sum(b < a for a, b in zip(pages, pages[1:], strict=False))
+    found = led | set(tailed)
+    if len(found) < max(CONTENTS_ROWS, len(rows) / 2) or falls > len(pages) / 10:
         return led
     # An entry that takes two lines has its number on the second.
     return set(range(min(found), max(found) + 1))
@@ -354,15 +356,13 @@ def arrange(pages: Sequence[Page], dropped: Counter[str], skip_contents: bool) -
         flows = [rows_of(flow) for flow in page.flows]
         if skip_contents:
             flows = [without_contents(rows, dropped) for rows in flows]
-        found = [list(_blocks(rows, body, page)) for rows in flows]
+        found: list[list[tuple[Block, Style]]] = []
+        for rows in flows:
+            open_note = bool(found and found[-1]) and _is_open_note(found[-1][-1][0])
+            found.append(list(_blocks(rows, body, page, open_note)))
         called = {_note(block.text) for unit in found for block, _ in unit if block.kind == "footnote"}
         units += [[(_unmarked(block, called, dropped), style) for block, style in unit] for unit in found]
     return _levelled(units)
-
-
-def letters(text: str) -> int:
-    """The letters and digits in a text: what no joining or trimming changes."""
-    return len(NO_LETTER.sub("", text))
 
 
 def without_contents(rows: list[Row], dropped: Counter[str]) -> list[Row]:
@@ -372,14 +372,18 @@ def without_contents(rows: list[Row], dropped: Counter[str]) -> list[Row]:
     return [row for i, row in enumerate(rows) if i not in listed]
 
 
-def _blocks(rows: Sequence[Row], body: Body, page: Page) -> Iterator[tuple[Block, Style]]:
+def _is_open_note(block: Block) -> bool:
+    return block.kind == "footnote" and not block.text.endswith(ENDS)
+
+
+def _blocks(rows: Sequence[Row], body: Body, page: Page, open_note: bool) -> Iterator[tuple[Block, Style]]:
     large = max((row.top for row in rows if row.size > SMALLER * body.size), default=0.0)
     notes = False
     for group in paragraphs(rows, body):
         block, style = block_of(group, body, page.number)
         # Notes end a column; one of several paragraphs has its number at the first.
         foot = group[0].top > large and block.kind in ("paragraph", "item")
-        notes = foot and (notes or _note(block.text) != "")
+        notes = foot and (notes or _note(block.text) != "" or (open_note and block.text[:1].islower()))
         yield (replace(block, kind="footnote") if notes else block), style
 
 

@@ -22,6 +22,7 @@ DROP_CAP = 2.2
 MARK = "\x01\x02"
 INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff\x00-\x08\x0e-\x1f]")
 BLANKS = re.compile(r"\s+")
+NO_LETTER = re.compile(r"[\W_]+")
 
 
 @dataclass(slots=True)
@@ -53,11 +54,19 @@ def clean(text: str) -> str:
     return BLANKS.sub(" ", INVISIBLE.sub("", text))
 
 
-def lines(sheet: Sheet) -> list[Line]:
-    """The lines of a page, from top to bottom and then from left to right."""
+def letters(text: str) -> int:
+    """The letters and digits in a text: what no joining or trimming changes."""
+    return len(NO_LETTER.sub("", text))
+
+
+def lines(sheet: Sheet, cuts: Sequence[float] = ()) -> list[Line]:
+    """The lines of a page, from top to bottom and then from left to right.
+
+    No line goes on over one of `cuts`, in points from the left, that stands between two spans.
+    """
     found: list[Line] = []
     for row in _rows(_usable(sheet)):
-        found += _joined(row)
+        found += _joined(row, cuts)
     return found
 
 
@@ -140,7 +149,7 @@ def _rows(spans: list[Span]) -> Iterable[list[Span]]:
         yield row
 
 
-def _joined(row: list[Span]) -> list[Line]:
+def _joined(row: list[Span], cuts: Sequence[float]) -> list[Line]:
     row.sort(key=lambda span: span.left)
     found: list[Line] = []
     run: list[Span] = []
@@ -151,7 +160,8 @@ def _joined(row: list[Span]) -> list[Line]:
         if run and gap < -size and len(span.text.strip()) <= 2 and span.right < run[-1].right:
             run[-1] = _inserted(run[-1], span)
             continue
-        if run and (gap > WIDE * size or gap < -size):
+        cut = any(right - 1 <= x <= span.left + 1 for x in cuts)
+        if run and (gap > WIDE * size or gap < -size or cut):
             found.append(_line(run))
             run = []
         run.append(span)

@@ -1,11 +1,14 @@
 """PDFium: the reader that gives a second opinion, and that may read a page better than the first."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from stages.errors import FolioError
 from stages.sheet import Sheet, Span
+
+BOLD = 600  # the weight of a font from which it is bold
 
 
 def _hyphened(text: str) -> str:
@@ -61,10 +64,17 @@ def sheets(document: Any, indices: Iterable[int]) -> Iterator[Sheet]:
 
 
 def _spans(page: Any) -> Iterator[Span]:
+    """Yield a span for each word: PDFium tells the place of a glyph, not of a line."""
+    from pypdfium2 import raw
+
     text = page.get_textpage()
     height = page.get_height()
-    for number in range(text.count_rects()):
-        left, bottom, right, top = text.get_rect(number)
-        found = _hyphened(text.get_text_bounded(left, bottom, right, top)).strip()
-        if found:
-            yield Span(found, left, height - top, right, height - bottom, max(top - bottom, 1.0))
+    # A hyphen at a line's end parts a word that PDFium has joined.
+    for word in re.finditer("[^\\s\x02\ufffe]+[\x02\ufffe]?", text.get_text_range()):
+        first, last = (raw.FPDFText_GetCharIndexFromTextIndex(text, at) for at in (word.start(), word.end() - 1))
+        if first < 0 or last < 0:
+            continue
+        left, bottom, _, top = text.get_charbox(first, loose=True)
+        right = text.get_charbox(last, loose=True)[2]
+        bold = raw.FPDFText_GetFontWeight(text, first) >= BOLD
+        yield Span(_hyphened(word[0]), left, height - top, right, height - bottom, max(top - bottom, 1.0), bold)

@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from statistics import median
 
-from stages.lines import Line
+from stages.lines import Line, letters
+from stages.lines import lines as line_up
 from stages.sheet import Box, Sheet
 
 THIN = 3.0  # points: a drawn box is a rule when it is no thicker
@@ -13,6 +15,8 @@ NEAR = 2.5  # points within which two rules meet
 SIDE_BY_SIDE = 3  # rows with cells side by side that make a look at the rules worth while
 FULL = 0.6  # of a cell's width: a line that fills it goes on in the next
 CELL = " | "
+
+Rule = tuple[float, float, float]  # where it lies, where it begins, where it ends
 
 
 def with_rows(sheet: Sheet, lines: list[Line]) -> list[Line]:
@@ -27,18 +31,49 @@ def with_rows(sheet: Sheet, lines: list[Line]) -> list[Line]:
         columns = [x for x, top, bottom in down if box[0] + NEAR < x < box[2] - NEAR and bottom > box[1] and top < box[3]]
         if not columns or len(within) < SIDE_BY_SIDE:
             continue
-        inside.update(map(id, within))
-        rows += _table(within, across, down, box[0])
+        caption = _caption(lines, box)
+        inside.update(map(id, within + caption))
+        rows += [_row([caption])] if caption else []
+        rows += _table(_parted(sheet, within, down), across, down, box[0])
     return [line for line in lines if id(line) not in inside] + rows
+
+
+def _caption(lines: Sequence[Line], box: Box) -> list[Line]:
+    """The line that is centred right above a table."""
+    return [
+        line
+        for line in lines
+        if 0 <= box[1] - line.bottom < 2 * line.size
+        and abs(line.left + line.right - box[0] - box[2]) < 2 * line.size
+        and line.left > box[0] + line.size
+    ][-1:]
+
+
+def _parted(sheet: Sheet, within: list[Line], down: list[Rule]) -> list[Line]:
+    """The lines once more, parted where a rule stands between two of their spans."""
+    crossed = [
+        line
+        for line in within
+        if any(line.left + NEAR < x < line.right - NEAR and top <= line.middle <= bottom for x, top, bottom in down)
+    ]
+    if not crossed:
+        return within
+    boxes = [(line.left - 1, line.top - 1, line.right + 1, line.bottom + 1) for line in crossed]
+    spans = [
+        span
+        for span in sheet.spans
+        if any(b[0] <= span.left and span.right <= b[2] + span.size and b[1] <= span.top and span.bottom <= b[3] for b in boxes)
+    ]
+    again = line_up(replace(sheet, spans=spans), [x for x, _, _ in down])
+    if letters("".join(line.text for line in again)) != letters("".join(line.text for line in crossed)):
+        return within  # what was put together otherwise stays so
+    return [line for line in within if line not in crossed] + again
 
 
 def _rows_of_cells(lines: Sequence[Line]) -> int:
     return sum(
         abs(a.middle - b.middle) < NEAR and a.right < b.left for a, b in zip(lines, lines[1:], strict=False)
     )
-
-
-Rule = tuple[float, float, float]  # where it lies, where it begins, where it ends
 
 
 def _merged(boxes: Sequence[Box]) -> tuple[list[Rule], list[Rule]]:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from stages.errors import FolioError
 from stages.option import Option, setting
+from stages.pdfium import opened
 from stages.sheet import Sheet, Span
 
 if TYPE_CHECKING:
@@ -61,14 +62,9 @@ class Tesseract(Option):
         Raises:
             FolioError: tesseract is not installed, or the file cannot be opened.
         """
-        import pypdfium2
-
         self.check()
-        try:
-            with pypdfium2.PdfDocument(path, password=password) as document:
-                return [self._sheet(document, number) for number in pages]
-        except pypdfium2.PdfiumError as error:
-            raise FolioError(f"{path} cannot be read: {error}") from error
+        with opened(path, password) as document:
+            return [self._sheet(document, number) for number in pages]
 
     def _sheet(self, document: Any, number: int) -> Sheet:
         import pypdfium2
@@ -104,8 +100,8 @@ class Tesseract(Option):
         if spans and confidence < self.confidence:
             sheet.spans = []
             sheet.problem = (
-                f"tesseract is unsure of its words (mean confidence {confidence:.0f}, "
-                f"ocr.confidence={self.confidence:g}): is ocr.language={self.language} right?"
+                f"tesseract is unsure of its words (their mean is below ocr.confidence={self.confidence:g}): "
+                f"is ocr.language={self.language} right?"
             )
         return sheet
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from stages.blocks import Block, clean
 from stages.errors import FolioError
 from stages.option import Option, setting
+from stages.pdfium import opened
 from stages.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -51,13 +52,24 @@ class Docling(Option):
             raise FolioError(f"{path} cannot be read: {_last_line(error)}") from error
         problems = {failure.page_no: failure.error_message for failure in result.errors}
         if result.status.value not in ("success", "partial_success"):
-            raise FolioError(_explain(path, password, "; ".join(problems.values())))
+            opened(path, password).close()  # tells a missing password from damage, docling does not
+            raise FolioError(f"{path} cannot be read: {'; '.join(problems.values())}")
         return to_sheets(result.document, result.input.page_count, problems)
 
 
 @lru_cache(maxsize=1)
 def _converter(models: str | None, password: str | None) -> "DocumentConverter":
-    """What reads PDFs; it holds the models, which load in seconds."""
+    try:
+        return _loaded(models, password)
+    except Exception as error:  # as above; a missing package or an unreachable hub among them
+        raise FolioError(
+            f"parser=docling cannot load its models: {_last_line(error)}; without a network fill a folder by "
+            "`docling-tools models download -o FOLDER` elsewhere and set parser.models to it"
+        ) from error
+
+
+def _loaded(models: str | None, password: str | None) -> "DocumentConverter":
+    """What reads PDFs, its models loaded; that takes seconds."""
     from docling.datamodel.backend_options import ThreadedDoclingParseBackendOptions
     from docling.datamodel.base_models import InputFormat
     from docling.datamodel.pipeline_options import PdfPipelineOptions
@@ -70,35 +82,13 @@ def _converter(models: str | None, password: str | None) -> "DocumentConverter":
         backend_options=ThreadedDoclingParseBackendOptions(password=secret),
     )
     converter = DocumentConverter(allowed_formats=[InputFormat.PDF], format_options={InputFormat.PDF: option})
-    try:
-        converter.initialize_pipeline(InputFormat.PDF)
-    except Exception as error:  # as above; a missing package or an unreachable hub among them
-        raise FolioError(
-            f"parser=docling cannot load its models: {_last_line(error)}; without a network fill a folder by "
-            "`docling-tools models download -o FOLDER` elsewhere and set parser.models to it"
-        ) from error
+    converter.initialize_pipeline(InputFormat.PDF)
     return converter
 
 
 def _last_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
-
-
-def _explain(path: Path, password: str | None, words: str) -> str:
-    import pypdfium2
-
-    # docling does not tell a missing password from a damaged file, PDFium does.
-    try:
-        pypdfium2.PdfDocument(path, password=password).close()
-    except pypdfium2.PdfiumError as error:
-        words = str(error)
-    if "password" in words.lower():
-        return (
-            f"{path} is encrypted and needs a password: set FOLIO_PDF_PASSWORD to it "
-            "and run `dvc repro --force --single-item chunk`"
-        )
-    return f"{path} cannot be read: {words or 'docling does not say why'}"
 
 
 def to_sheets(

@@ -137,7 +137,7 @@ class _Packing:
         if self._measure is in_words:
             return first, end
         while end - first > 1 and self._exact(first, end) > self._maximum:
-            first, end = (first + 1, end) if first < start else (first, end - 1)
+            first, end = (first, end - 1) if end - start > 1 else (first + 1, end)
         return first, end
 
     def _repeat(self, first: int, end: int) -> int:
@@ -148,7 +148,7 @@ class _Packing:
         return at
 
     def _fits(self, first: int, end: int) -> bool:
-        room = self._size(first, end + 1) <= self._maximum
-        return (
-            room and 0 < self._size(first, end) <= self._overlap and self._exact(first, end) <= self._overlap
-        )
+        size = self._size(first, end)
+        if size == 0 or self._size(first, end + 1) > self._maximum:
+            return False
+        return max(size, self._exact(first, end)) <= self._overlap

@@ -190,20 +190,50 @@ def test_what_is_too_much_for_one_passage_and_too_little_for_two_is_halved() -> 
     assert sizes(paragraph(f"{sentence(14)} {sentence(14)} {sentence(6)}")) == [14, 20]
 
 
+def test_a_scrap_is_not_left_for_the_end_of_a_block() -> None:
+    # The first paragraph ends with 24 words, near the target, but would leave only 8.
+    assert sizes(paragraph(f"{sentence(20)} {sentence(4)}"), paragraph(sentence(8))) == [20, 12]
+
+
 def test_a_lead_in_stays_with_what_it_leads_in() -> None:
     lead_in = paragraph("Each of the following five words leads in:")  # 8 words
     item = paragraph(sentence(9))
-    # 14 + 8 reach the target, and the item still fits.
-    assert sizes(paragraph(sentence(13)), lead_in, item, *[paragraph(sentence(20))]) == [30, 20]
+    # 13 + 8 reach the target, and the item still fits.
+    assert sizes(paragraph(sentence(13)), lead_in, item, paragraph(sentence(20))) == [30, 20]
     # 15 + 8 reach it too, but the item of 9 does not fit any more: both go to the next passage.
     assert sizes(paragraph(sentence(15)), lead_in, item, paragraph(sentence(20))) == [15, 17, 20]
 
 
+def test_the_end_of_a_lead_in_is_no_good_end() -> None:
+    lead_in = paragraph("These are the kinds:")
+    # 15 + 4 are nearest to the target of 20, but 15 are near enough.
+    items = paragraph(f"{sentence(8)} {sentence(10)}")
+    assert sizes(paragraph(sentence(15)), lead_in, items) == [15, 22]
+
+
+def test_a_lead_in_that_is_most_of_its_passage_stays_in_it() -> None:
+    lead_in = paragraph("Each of the words that we say in here leads:")  # 10 words
+    assert sizes(paragraph(sentence(5)), lead_in, paragraph(sentence(18))) == [15, 18]
+
+
+def test_a_lead_in_after_an_overlap_is_a_passage() -> None:
+    splitter = Passages(name="passages", target=20, maximum=30, overlap=10, language="en")
+    lead_in = paragraph("Each of the following five words leads in:")
+    found = splitter([paragraph(f"{sentence(15)} {sentence(10)}"), lead_in, paragraph(sentence(15))])
+    assert [(len(passage.text.split()), passage.overlap > 0) for passage in found] == [
+        (25, False),
+        (10 + 8, True),
+        (8 + 15, True),
+    ]
+
+
 def test_a_row_that_fits_is_not_cut() -> None:
-    cells = "Word word word | Word ends. | Another follows."  # two sentences, 9 words with the bars
-    blocks = [Block("row", cells, (1, 1)) for _ in range(6)]
-    # Two rows have 18 words, within a quarter of the target.
-    assert [passage.text for passage in SPLITTER(blocks)] == [f"{cells}\n{cells}"] * 3
+    splitter = Passages(name="passages", target=20, maximum=22, language="en")
+    # Two sentences of 8 and 4 words: with 8 of the second row, the first would reach the target.
+    row = Block("row", "Word word word word | Word word ends. | Another one follows.", (1, 1))
+    assert [passage.text for passage in splitter([row, row])] == [row.text, row.text]
+    long = Block("row", f"{sentence(20)} | {sentence(20)}", (1, 1))
+    assert [len(passage.text.split()) for passage in splitter([long])] == [20, 21]
 
 
 def test_the_overlap_is_whole_sentences_up_to_its_length() -> None:
@@ -235,6 +265,29 @@ def test_lengths_are_in_the_tokens_of_the_named_tokenizer(tmp_path: Path) -> Non
     ]
     # Each letter is a token: 10 + 1 + 10 pass 20, and 12 + 1 + 10 are 23.
     assert found == ["Ten chars. Ten chars.", "Twelve char. Of ten now."]
+
+
+def test_the_maximum_and_the_overlap_hold_for_the_tokens_of_the_joined_text(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    # Between two sentences it finds 4 tokens more: n sentences of 5 words have 9n - 4.
+    spaced = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    spaced.normalizer = normalizers.Replace(". ", ". x x x x ")
+    spaced.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    spaced.save(str(tmp_path / "tokenizer.json"))
+    splitter = Passages(
+        name="passages", target=30, maximum=30, overlap=10, tokenizer=str(tmp_path), language="en"
+    )
+    names = ["air", "bar", "car", "dew", "ear", "fog", "gas"]
+    parts = [sentence(5, name) for name in names]
+    found = list(splitter([paragraph(" ".join(parts))]))
+    # Three have 23 tokens, four 32. Two have 14, too many for the overlap.
+    assert [passage.text for passage in found] == [
+        " ".join(parts[:3]),
+        " ".join(parts[2:5]),
+        " ".join(parts[4:]),
+    ]
+    assert [passage.overlap for passage in found] == [0, len(parts[2]), len(parts[4])]
 
 
 def test_a_tokenizer_that_is_missing_is_found_before_any_work() -> None:

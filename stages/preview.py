@@ -1,0 +1,303 @@
+"""What became of the documents, and pages beside their chunks: python -m stages.preview [override ...]"""
+
+import base64
+import hashlib
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from heapq import nsmallest
+from itertools import count, zip_longest
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from stages import jsonl, workers
+from stages.artifact import read_json, write_text
+from stages.entry import entrypoint
+from stages.errors import FolioError
+from stages.option import build
+from stages.page_numbers import span_of
+from stages.pdfium import opened
+from stages.settings.preview import Preview
+from stages.template import render
+
+RAW = Path("data/raw")
+CHUNKS = Path("data/chunks.jsonl")
+METRICS = Path("metrics/chunk.json")
+TARGET = Path("report/chunks.html")
+PASSWORD = "FOLIO_PDF_PASSWORD"  # noqa: S105 - the name of the variable
+
+LOST = {
+    "no_text": "no text layer",
+    "garbage": "no readable characters",
+    "unreadable": "cannot be read",
+}
+ACCOUNTS = {"files": "read", "pages": "with text", "characters": "kept", "chunks": "kept"}
+
+# What a page of the report shows at most, so that the file stays small whatever is in a document.
+MOST_DOCUMENTS = 200
+MOST_CHARACTERS = 24_000  # beside one page; a dense printed page has 8000
+FRAME = 200  # characters that the frame of a chunk counts for
+LONGEST_HEADING = 200  # characters
+TALLEST = 2.5  # height of an image, in widths
+BINS = 12  # of the histogram, about
+
+# A page may be made to exhaust whoever draws it; sound ones take a tenth of a second and 100 MB.
+SECONDS = 30
+MEMORY = 2.0  # GiB
+
+Documents = Mapping[str, Mapping[str, Any]]
+Place = tuple[str, int]  # a document and the number of a page
+
+
+@dataclass
+class Page:
+    """A page that is shown, the chunks on it, and its image as a data: URI or why it cannot be drawn."""
+
+    document: str
+    number: int
+    doubts: list[str] = field(default_factory=list)
+    reread: bool = False
+    image: str = ""
+    lack: str = ""
+    chunks: list[dict[str, Any]] = field(default_factory=list)
+    left_out: int = 0
+    room: int = MOST_CHARACTERS
+
+    def add(self, record: jsonl.Record, number: int) -> None:
+        """Take a chunk, the `number`th of its document; what there is no room for is only counted."""
+        if self.room <= 0:
+            self.left_out += 1
+            return
+        first, last = record["pages"]
+        text = record["text"][: self.room]
+        self.chunks.append(
+            {
+                "id": record["id"],
+                "number": number,
+                "headings": [heading[:LONGEST_HEADING] for heading in record["headings"]],
+                "pages": span_of(range(first, last + 1)),
+                "before": first if first < self.number else None,
+                "after": last if last > self.number else None,
+                "words": len(record["text"].split()),
+                "text": text,
+                "cut": len(record["text"]) - len(text),
+            }
+        )
+        self.room -= FRAME + len(text)
+
+
+# Which pages
+
+
+def choose(documents: Documents, most: int) -> list[Place]:
+    """Up to `most` pages in document and page order.
+
+    First the doubtful ones, those on which the readers differ most and those without text; then, half
+    of all at least, pages drawn by hash. Both are taken from the documents in turn.
+    """
+    doubtful = _in_turn([[(name, page) for page in _doubts(documents[name])] for name in documents])
+    others = _in_turn(_drawn(documents, most))[:most]
+    return sorted([*doubtful[: max(most - len(others), most - most // 2)], *others][:most])
+
+
+def _in_turn(queues: Iterable[Sequence[Place]]) -> list[Place]:
+    return [place for turn in zip_longest(*queues) for place in turn if place]
+
+
+def _doubts(figures: Mapping[str, Any]) -> dict[int, list[str]]:
+    """What is doubtful about which page, worst first."""
+    found: dict[int, list[str]] = {}
+    for page, recall, surplus in figures.get("apart", ()):
+        found[page] = [f"the readers differ: recall {recall:.2f}, surplus {surplus:.2f}"]
+    for reason, words in LOST.items():
+        for page in figures.get(reason, ()):
+            found.setdefault(page, []).append(words)
+    return found
+
+
+def _drawn(documents: Documents, most: int) -> list[list[Place]]:
+    """The pages without doubts of up to `most` documents, both in the order of their hashes."""
+    doubts = {name: _doubts(figures) for name, figures in documents.items()}
+    sound = [name for name in documents if documents[name]["pages"] > len(doubts[name])]
+    drawn = nsmallest(most, sound, key=lambda name: _hash(name, 0))
+    pages = {name: (n for n in range(1, documents[name]["pages"] + 1) if n not in doubts[name]) for name in drawn}
+    return [[(name, n) for n in nsmallest(most, pages[name], key=partial(_hash, name))] for name in drawn]
+
+
+def _hash(name: str, number: int) -> bytes:
+    return hashlib.sha256(f"{name}\0{number}".encode()).digest()
+
+
+# What stands on them
+
+
+def read_chunks(records: Iterable[jsonl.Record], pages: Sequence[Page]) -> Counter[int]:
+    """Give each page its chunks; return how many chunks of all have how many words."""
+    shown: dict[str, list[Page]] = {}
+    for page in pages:
+        shown.setdefault(page.document, []).append(page)
+    numbers: Counter[str] = Counter()
+    lengths: Counter[int] = Counter()
+    for record in records:
+        document, (first, last) = record["document"], record["pages"]
+        numbers[document] += 1
+        lengths[len(record["text"].split())] += 1
+        for page in shown.get(document, ()):
+            if first <= page.number <= last:
+                page.add(record, numbers[document])
+    return lengths
+
+
+def draw(job: tuple[Path, int], width: int, quality: int, password: str | None = None) -> bytes:
+    """Return page `job[1]` (1 is the first) of a PDF as WebP, `width` pixels wide or less if it is tall.
+
+    Raises:
+        FolioError: the file cannot be opened, or the page not drawn.
+    """
+    import pypdfium2
+
+    path, number = job
+    with opened(path, password) as document:
+        try:
+            page = document[number - 1]
+            across, down = (max(side, 1.0) for side in page.get_size())
+            image = page.render(scale=min(width / across, TALLEST * width / down)).to_pil()
+        except pypdfium2.PdfiumError as error:
+            raise FolioError(f"{path}, page {number} cannot be drawn: {error}") from error
+    encoded = io.BytesIO()
+    image.save(encoded, "WEBP", quality=quality)
+    return encoded.getvalue()
+
+
+def draw_all(pages: Sequence[Page], folder: Path, settings: Preview, password: str | None) -> None:
+    """Give each page its image, drawn in another process, or the reason why it has none."""
+    printed = [page for page in pages if page.document.lower().endswith(".pdf")]
+    results = workers.each(
+        partial(draw, width=settings.width, quality=settings.quality, password=password),
+        [(folder / page.document, page.number) for page in printed],
+        workers=os.cpu_count() or 1,
+        seconds=SECONDS,
+        memory=MEMORY,
+        preload=["stages.entry", "stages.template", "stages.workers", "pypdfium2", "PIL.WebPImagePlugin"],
+    )
+    for index, result in results:
+        if isinstance(result, bytes):
+            printed[index].image = f"data:image/webp;base64,{base64.b64encode(result).decode()}"
+        else:
+            refused = result.kind == "refused"
+            printed[index].lack = result.reason if refused else f"This page cannot be drawn: it {result.reason}"
+
+
+# Figures
+
+
+def percent(part: int, whole: int) -> str:
+    """A share with one decimal; what is little is not nothing."""
+    share = 100 * part / (whole or 1)
+    return "<0.1%" if 0 < share < 0.05 else f"{share:.1f}%"
+
+
+def histogram(lengths: Counter[int]) -> dict[str, Any]:
+    """Bars of the chunks' lengths in words, and what stands below them.
+
+    The last bar holds all that is longer than 99 of 100 chunks.
+    """
+    last = _quantile(lengths, 0.99)
+    step = next(step for power in count() for step in (10**power, 2 * 10**power, 5 * 10**power) if last / step <= BINS)
+    bars: Counter[int] = Counter()
+    for length, chunks in lengths.items():
+        bars[min(length, last) // step * step] += chunks
+    top = max(bars.values())
+    starts = range(min(bars), max(bars) + 1, step)
+    longest = max(lengths)
+    return {
+        "bars": [{"start": start, "count": bars[start], "height": f"{100 * bars[start] / top:.1f}"} for start in starts],
+        "open": longest >= starts[-1] + step,
+        "step": step,
+        "n": lengths.total(),
+        "shortest": min(lengths),
+        "longest": longest,
+        "quarters": [_quantile(lengths, share) for share in (0.25, 0.5, 0.75)],
+    }
+
+
+def _quantile(lengths: Counter[int], share: float) -> int:
+    """The least length that `share` of the chunks do not exceed."""
+    below = 0
+    for length in sorted(lengths):
+        below += lengths[length]
+        if below >= share * lengths.total():
+            return length
+    raise ValueError("there are no chunks")
+
+
+def rows(documents: Documents, failed: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The documents that gave text, by name; of very many the flagged and those that agree least."""
+    found = []
+    for name, figures in documents.items():
+        if name not in failed:
+            recall, surplus = figures.get("recall"), figures.get("surplus")
+            least = 1.0 if recall is None or surplus is None else min(recall, 1 - surplus)
+            flags = list(_flags(figures))
+            row = {"name": name, "flags": flags, "least": least, "recall": recall, "surplus": surplus}
+            found.append(row | {key: figures[key] for key in ("pages", "chunks")} | {"reread": _reread(figures)})
+    found.sort(key=lambda row: (not row["flags"], row["least"], row["name"]))
+    return sorted(found[:MOST_DOCUMENTS], key=lambda row: str(row["name"]))
+
+
+def _flags(figures: Mapping[str, Any]) -> Iterator[str]:
+    if apart := figures.get("apart"):
+        pages = ", ".join(f"{page} (recall {recall:.2f}, surplus {surplus:.2f})" for page, recall, surplus in apart)
+        yield f"The two readers differ, most of all on page{'s' if len(apart) > 1 else ''} {pages}"
+    for reason, words in LOST.items():
+        if pages := figures.get(reason):
+            yield f"{span_of(pages).capitalize()}: {words}"
+
+
+def _reread(figures: Mapping[str, Any]) -> str:
+    return f"{span_of(figures['reread']).capitalize()} taken from PDFium" if figures.get("reread") else ""
+
+
+def gather(settings: Preview, password: str | None = None) -> dict[str, Any]:
+    """Everything that the template shows.
+
+    Raises:
+        FolioError: a file of the chunk stage is missing or damaged.
+    """
+    chunk = read_json(METRICS)
+    documents, failed = chunk["documents"], chunk["failed"]
+    pages = [
+        Page(name, number, _doubts(documents[name]).get(number, []), number in documents[name].get("reread", ()))
+        for name, number in choose(documents, settings.pages)
+    ]
+    lengths = read_chunks(jsonl.read(CHUNKS), pages)
+    draw_all(pages, RAW, settings, password)
+    shown = rows(documents, failed)
+    return {
+        "accounts": {unit: chunk[unit] | {"verb": verb} for unit, verb in ACCOUNTS.items()},
+        "histogram": histogram(lengths),
+        "documents": shown,
+        "documents_left_out": len(documents) - len(failed) - len(shown),
+        "flagged": sum(any(_flags(documents[name])) for name in documents if name not in failed),
+        "failed": dict(list(failed.items())[:MOST_DOCUMENTS]),
+        "failed_left_out": max(0, len(failed) - MOST_DOCUMENTS),
+        "pages": pages,
+        "percent": percent,
+    }
+
+
+@entrypoint
+def main(config: DictConfig) -> None:
+    """Write report/chunks.html."""
+    facts = gather(build(config, "preview"), os.environ.get(PASSWORD))
+    write_text(TARGET, render("preview.html", facts))
+    print(f"preview: {len(facts['pages'])} pages beside their chunks in {TARGET}; look whether the cuts are right")
+
+
+if __name__ == "__main__":
+    main()
