@@ -161,7 +161,7 @@ def speeds(
     rivals: Iterable[tuple[str, list[str], Sequence[Path]]],
     runs: int,
 ) -> dict[str, dict[str, float]]:
-    """Pages a second: the median of `runs` turns, and the best, which other work on the machine hurts least."""
+    """Pages a second: the median of `runs` turns, and the best, which other work hurts least."""
     rivals = list(rivals)
     for file in files:
         file.read_bytes()  # so that the first to read does not wait for the disk
@@ -211,7 +211,7 @@ def main() -> None:
         files = fill(checkout, documents, options.files)
         figures |= {"files": len(files), "pages": pages_of(files)}
         rivals = contenders(options.others, options.beside, files)
-        figures["pages_per_second"] = dict.fromkeys(options.beside) | speeds(
+        figures["pages_per_second"] = dict.fromkeys(["folio", *options.beside]) | speeds(
             checkout, files, rivals, options.runs
         )
         figures["load"] = round(os.getloadavg()[0], 1)  # above the cores, other work took its part

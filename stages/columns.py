@@ -14,13 +14,37 @@ FULL = 0.55  # of a column's width: half of its lines are at least this long
 LETTERS = 15  # in half of its lines, at least: a column of numbers belongs to a table
 DENSE = 0.45  # of a column's height: its lines fill at least this much
 INDENT = 40.0  # points by which a line of a column may be set in
+RECURS = 3  # pages on which a gutter stands before it is known, and
+RECURS_SHARE = 0.2  # the share of all pages
 BAND_GAP = 1.9  # font sizes of white over the whole width that end a band
 
 
-def flows(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    """Yield the runs of lines that are read from top to bottom, in the order in which they are read."""
-    for band in _bands(sorted(lines, key=lambda line: (line.top, line.left))):
-        yield from _columns(band)
+Gutter = tuple[float, float]  # the left and right side of a white strip
+
+
+def gutters(pages: Sequence[Sequence[Line]]) -> list[Gutter]:
+    """The white strips between columns that recur over a document, from left to right."""
+    found: Counter[Gutter] = Counter()
+    for page in pages:
+        strips: list[Gutter] = []
+        for band in _bands(_sorted(page)):
+            list(_columns(band, (), strips))
+        found.update({(5 * round(left / 5), 5 * round(right / 5)) for left, right in strips})
+    least = max(RECURS, RECURS_SHARE * len(pages))
+    return sorted(gutter for gutter, count in found.items() if count >= least)
+
+
+def flows(lines: Sequence[Line], known: Sequence[Gutter] = ()) -> Iterator[list[Line]]:
+    """Yield the runs of lines that are read from top to bottom, in the order in which they are read.
+
+    A few lines side by side are columns where a strip that is `known` from other pages parts them.
+    """
+    for band in _bands(_sorted(lines)):
+        yield from _columns(band, known, [])
+
+
+def _sorted(lines: Sequence[Line]) -> list[Line]:
+    return sorted(lines, key=lambda line: (line.top, line.left))
 
 
 def _bands(lines: list[Line]) -> Iterator[list[Line]]:
@@ -41,18 +65,30 @@ def _parted(band: list[Line]) -> bool:
     return any(a.bottom > b.top + 0.5 * b.size and a.right <= b.left for a, b in zip(band, band[1:], strict=False))
 
 
-def _columns(lines: list[Line]) -> Iterator[list[Line]]:
+def _columns(lines: list[Line], known: Sequence[Gutter], found: list[Gutter]) -> Iterator[list[Line]]:
     gutter = _gutter(lines) if len(lines) >= 2 * COLUMN_LINES else None
+    gutter = gutter or next((strip for strip in known if _parts(strip, lines)), None)
     if gutter is None:
         yield lines
         return
+    found.append(gutter)
     left, right = gutter
     across = [line for line in lines if line.left < left - 1 and line.right > right + 1]
     for part in _between(lines, across):
         for side in (True, False):
             column = [line for line in part if (line.right <= left + 1) is side]
             if column:
-                yield from _columns(column) if len(column) < len(lines) else [column]
+                yield from _columns(column, known, found) if len(column) < len(lines) else [column]
+
+
+def _parts(strip: Gutter, lines: list[Line]) -> bool:
+    """Whether a strip known from other pages parts these few lines into running text on both sides."""
+    left, right = strip[0] - 5, strip[1] + 5
+    before = [line for line in lines if line.right <= right]
+    after = [line for line in lines if line.left >= left and line.right > right]
+    beside = any(abs(a.middle - b.middle) < a.size for a in before for b in after)
+    texts = (sum(map(str.isalpha, line.text)) for line in lines)
+    return beside and len(before) + len(after) == len(lines) and median(texts) >= LETTERS
 
 
 def _between(lines: list[Line], across: list[Line]) -> Iterator[list[Line]]:

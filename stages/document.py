@@ -147,8 +147,12 @@ def _arranged(pages: Sequence[_Page], dropped: Counter[str], skip_contents: bool
     kept, gone = furniture.remove([page.lines for page in pages])
     for _, reason, line in gone:
         dropped[reason] += letters(line.text)
-    flows = (columns.flows(tables.with_rows(page.sheet, rest)) for page, rest in zip(pages, kept, strict=True))
-    arranged = [layout.Page(page.sheet.number, list(flow)) for page, flow in zip(pages, flows, strict=True)]
+    found = [tables.with_rows(page.sheet, rest) for page, rest in zip(pages, kept, strict=True)]
+    known = columns.gutters(found)
+    arranged = [
+        layout.Page(page.sheet.number, list(columns.flows(rest, known)))
+        for page, rest in zip(pages, found, strict=True)
+    ]
     return layout.arrange(arranged, dropped, skip_contents)
 
 
@@ -177,24 +181,37 @@ APART = ("row", "footnote")  # what may stand between the halves of a paragraph
 
 def _between(joined: Sequence[Block], block: Block, first: bool) -> int | None:
     """How many blocks stand between this one and what it goes on from; None: it goes on from none."""
-    if block.kind not in ("paragraph", "footnote"):
+    if block.kind == "footnote":
+        return _open_note(joined) if block.text[:1].islower() else None
+    if block.kind != "paragraph" or layout.CAPTION.match(block.text):
         return None
+    # Behind a table within a page, only a long text that begins in the middle is the other half.
+    inner = not first and len(block.text) > LONG and block.text[:1].islower()
+    caption = False
     for count, before in enumerate(reversed(joined[-FAR:])):
-        if block.kind == "footnote":
-            return count if before.kind == "footnote" and _continues(before, block, first) else None
-        if before.kind not in APART and not layout.CAPTION.match(before.text):
-            # Behind a table on the same page only a text that begins in the middle goes on.
-            return count if _continues(before, block, first) else None
+        if layout.CAPTION.match(before.text):
+            caption = True
+        elif before.kind == "paragraph" and len(before.text) < LONG and inner:
+            continue  # the cells of a table without rules may pass for short paragraphs
+        elif before.kind in ("paragraph", "item") and _continues(before, block):
+            return count if first or (caption and inner) else None
+        elif before.kind not in APART:
+            return None
     return None
 
 
-def _continues(before: Block, after: Block, first: bool) -> bool:
-    if before.kind not in ("paragraph", "item", "footnote") or layout.is_closed(before.text):
+def _open_note(joined: Sequence[Block]) -> int | None:
+    """How many blocks stand behind the last footnote, if that goes on in the next column."""
+    for count, before in enumerate(reversed(joined[-FAR:])):
+        if before.kind == "footnote":
+            return None if layout.is_closed(before.text) else count
+    return None
+
+
+def _continues(before: Block, after: Block) -> bool:
+    if layout.is_closed(before.text):
         return False
-    if after.text[:1].islower() and (first or len(before.text) > LONG):
-        return True
-    cut = len(before.text) > LONG or before.text.endswith(("-", "–"))
-    return first and cut and not layout.CAPTION.match(after.text)
+    return after.text[:1].islower() or len(before.text) > LONG or before.text.endswith(("-", "–"))
 
 
 def _glued(before: Block, after: Block) -> Block:

@@ -19,6 +19,7 @@ NUMBERED = re.compile(
 )
 # A title, which may begin with a number and hold a single bar behind it, and a page number.
 ENTRY = re.compile(r"(?:[\w.-]{1,9} )?(?:\| )?[^|]*[^\W\d]{2}[^|]*?(?: \|)? \d{1,4}")
+CALL = re.compile(f"{MARK[0]}(\\d+){MARK[1]}")
 CAPTION = re.compile(r"(?:Figure|Table|Exhibit|Fig\.|FIGURE|TABLE|EXHIBIT)\s+[A-Z]?-?\d")
 LEADER = re.compile(r"(?:[.…․_·]\s?){4,}")
 REFERENCE = re.compile(r"(?:[ivxlc]{1,7}|\d{1,4}|[A-Z]-\d{1,3})$")
@@ -141,7 +142,7 @@ def _is_label_of(group: list[Line], head: list[Line], last: Line) -> bool:
 
 
 def _level(a: Line, b: Line) -> bool:
-    return not a.row and abs(a.middle - b.middle) < 0.4 * min(max(a.size, b.size), 2 * min(a.size, b.size))
+    return not a.row and abs(a.middle - b.middle) < 0.5 * min(max(a.size, b.size), 2 * min(a.size, b.size))
 
 
 def _row(group: list[Line], below: list[Line], table: bool) -> Row:
@@ -156,13 +157,20 @@ def _row(group: list[Line], below: list[Line], table: bool) -> Row:
     text = " ".join(line.text for line in group)
     if first.text.isdecimal() and first.size < SMALL * size:  # the number of a footnote
         text = f"{MARK[0]}{first.text}{MARK[1]} {' '.join(line.text for line in group[1:])}"
-    marker = BULLET.fullmatch(first.text) or ENUMERATOR.fullmatch(first.text) or NUMBERED.match(first.text + " x")
     hangs = len(below) == 1 and abs(below[0].left - group[1].left) < NEAR and below[0].left > first.right
-    if len(group) == 2 and (marker or hangs or MARK[0] in first.text or first.text.isdecimal()):
+    if len(group) == 2 and (hangs or _is_marker(first.text, table)):
         return Row(text, *box, size, bold, label=group[1].left, tail=tail)
     if table:
         return Row(" | ".join(line.text for line in group), *box, size, bold, "row", tail=tail)
     return Row(text, *box, size, bold, lead=first.lead, tail=tail)
+
+
+def _is_marker(text: str, table: bool) -> bool:
+    """Whether a short text stands before an item, a title or a note; bare numbers may head a table's rows."""
+    if BULLET.fullmatch(text) or ENUMERATOR.fullmatch(text) or MARK[0] in text:
+        return True
+    number = NUMBERED.match(text + " x")
+    return bool(number and number["number"]) and not (table and text.isdecimal())
 
 
 def contents(rows: Sequence[Row]) -> set[int]:
@@ -356,10 +364,11 @@ def arrange(pages: Sequence[Page], dropped: Counter[str], skip_contents: bool) -
         flows = [rows_of(flow) for flow in page.flows]
         if skip_contents:
             flows = [without_contents(rows, dropped) for rows in flows]
+        marks = {mark for rows in flows for row in rows for mark in CALL.findall(row.text)}
         found: list[list[tuple[Block, Style]]] = []
         for rows in flows:
             open_note = bool(found and found[-1]) and _is_open_note(found[-1][-1][0])
-            found.append(list(_blocks(rows, body, page, open_note)))
+            found.append(list(_blocks(rows, body, page, marks, open_note)))
         called = {_note(block.text) for unit in found for block, _ in unit if block.kind == "footnote"}
         units += [[(_unmarked(block, called, dropped), style) for block, style in unit] for unit in found]
     return _levelled(units)
@@ -376,20 +385,38 @@ def _is_open_note(block: Block) -> bool:
     return block.kind == "footnote" and not block.text.endswith(ENDS)
 
 
-def _blocks(rows: Sequence[Row], body: Body, page: Page, open_note: bool) -> Iterator[tuple[Block, Style]]:
-    large = max((row.top for row in rows if row.size > SMALLER * body.size), default=0.0)
-    notes = False
+def _blocks(
+    rows: Sequence[Row], body: Body, page: Page, marks: set[str], open_note: bool
+) -> Iterator[tuple[Block, Style]]:
+    foot = len(rows)
+    while foot and rows[foot - 1].size <= SMALLER * body.size:
+        foot -= 1
+    at = 0
+    notes = table = False
     for group in paragraphs(rows, body):
         block, style = block_of(group, body, page.number)
-        # Notes end a column; one of several paragraphs has its number at the first.
-        foot = group[0].top > large and block.kind in ("paragraph", "item")
-        notes = foot and (notes or _note(block.text) != "" or (open_note and block.text[:1].islower()))
-        yield (replace(block, kind="footnote") if notes else block), style
+        small = group[0].size <= SMALLER * body.size
+        table = CAPTION.match(block.text) is not None or (table and small)
+        if block.kind in ("paragraph", "item"):
+            # Notes end a column; one of several paragraphs has its number at the first.
+            begins = _note(block.text) in marks or (open_note and block.text[:1].islower())
+            marked = block.text.startswith(MARK[0])
+            notes = at >= foot and (marked or ((notes or begins) and _is_prose(block.text)))
+            # What stands in smaller print below a table's title belongs to the table.
+            kind: Kind = "footnote" if notes else "row" if table and small else block.kind
+            block = replace(block, kind=kind)
+        at += len(group)
+        yield block, style
+
+
+def _is_prose(text: str) -> bool:
+    solid = text.replace(" ", "")
+    return sum(map(str.isalpha, solid)) > 0.6 * len(solid)
 
 
 def _note(text: str) -> str:
     """The number at the start of a footnote."""
-    match = re.match(rf"[{MARK}]?(\d{{1,3}})[{MARK}]?\s*(?=\W{{0,3}}[^\W\d]{{2}})", text)
+    match = re.match(rf"[{MARK}]?(\d{{1,3}})[{MARK}]?\s*(?=\W{{0,3}}[^\W\d])", text)
     return match[1] if match else ""
 
 
@@ -409,7 +436,7 @@ def _unmarked(block: Block, called: set[str], dropped: Counter[str]) -> Block:
         dropped["footnote_mark"] += len(match[1])
         return ""
 
-    return replace(block, text=re.sub(f"{MARK[0]}(\\d+){MARK[1]}", resolve, text).strip())
+    return replace(block, text=CALL.sub(resolve, text).strip())
 
 
 def _levelled(units: list[list[tuple[Block, Style]]]) -> list[list[Block]]:

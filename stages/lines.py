@@ -18,6 +18,7 @@ NARROW = 0.13
 SMALL = 0.78
 # A larger font than this share of the page's is an initial over several lines.
 DROP_CAP = 2.2
+MARK_LENGTH = 4  # characters in such a mark, at most
 # What stands around a small number within a line until it is known whether it calls a footnote.
 MARK = "\x01\x02"
 INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff\x00-\x08\x0e-\x1f]")
@@ -90,7 +91,25 @@ def _usable(sheet: Sheet) -> list[Span]:
             right -= _width(span.text, leading=False) * size
         # The blanks at the ends stay in the text: they part words.
         spans.setdefault((text, int(left), int(top)), Span(text, left, top, max(left, right), bottom, size, bold))
-    return list(spans.values())
+    return _levelled(list(spans.values()))
+
+
+def _levelled(spans: list[Span]) -> list[Span]:
+    """Set raised and lowered marks level with the text that they follow."""
+    if not spans:
+        return spans
+    small = SMALL * median(span.size for span in spans)
+    marks = [i for i, span in enumerate(spans) if span.size < small and len(span.text) <= MARK_LENGTH]
+    for i in marks:
+        mark = spans[i]
+        middle = (mark.top + mark.bottom) / 2
+        for span in spans:
+            gap = mark.left - span.right
+            if span.size > mark.size and -1 < gap < NARROW * 3 * span.size and span.top - 2 < middle < span.bottom + 2:
+                shift = (span.top + span.bottom) / 2 - middle
+                spans[i] = mark._replace(top=mark.top + shift, bottom=mark.bottom + shift)
+                break
+    return spans
 
 
 def _width(text: str, leading: bool) -> float:

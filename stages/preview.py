@@ -19,6 +19,7 @@ from stages import jsonl, workers
 from stages.artifact import read_json, write_text
 from stages.entry import entrypoint
 from stages.errors import FolioError
+from stages.measure import in_words
 from stages.option import build
 from stages.page_numbers import span_of
 from stages.pdfium import opened
@@ -83,7 +84,7 @@ class Page:
                 "pages": span_of(range(first, last + 1)),
                 "before": first if first < self.number else None,
                 "after": last if last > self.number else None,
-                "words": len(record["text"].split()),
+                "words": in_words(record["text"]),
                 "text": text,
                 "cut": len(record["text"]) - len(text),
             }
@@ -112,7 +113,7 @@ def _in_turn(queues: Iterable[Sequence[Place]]) -> list[Place]:
 def _doubts(figures: Mapping[str, Any]) -> dict[int, list[str]]:
     """What is doubtful about which page, worst first."""
     found: dict[int, list[str]] = {}
-    for page, recall, surplus in figures.get("apart", ()):
+    for page, recall, surplus in _apart(figures):
         found[page] = [f"the readers differ: recall {recall:.2f}, surplus {surplus:.2f}"]
     for reason, words in LOST.items():
         for page in figures.get(reason, ()):
@@ -136,8 +137,10 @@ def _hash(name: str, number: int) -> bytes:
 # What stands on them
 
 
-def read_chunks(records: Iterable[jsonl.Record], pages: Sequence[Page]) -> Counter[int]:
-    """Give each page its chunks; return how many chunks of all have how many words."""
+def read_chunks(
+    records: Iterable[jsonl.Record], pages: Sequence[Page]
+) -> tuple[Counter[str], Counter[int]]:
+    """Give each page its chunks; return how many each document has, and how many have how many words."""
     shown: dict[str, list[Page]] = {}
     for page in pages:
         shown.setdefault(page.document, []).append(page)
@@ -146,11 +149,11 @@ def read_chunks(records: Iterable[jsonl.Record], pages: Sequence[Page]) -> Count
     for record in records:
         document, (first, last) = record["document"], record["pages"]
         numbers[document] += 1
-        lengths[len(record["text"].split())] += 1
+        lengths[in_words(record["text"])] += 1
         for page in shown.get(document, ()):
             if first <= page.number <= last:
                 page.add(record, numbers[document])
-    return lengths
+    return numbers, lengths
 
 
 def draw(job: tuple[Path, int], width: int, quality: int, password: str | None = None) -> bytes:
@@ -236,22 +239,37 @@ def _quantile(lengths: Counter[int], share: float) -> int:
     raise ValueError("there are no chunks")
 
 
-def rows(documents: Documents, failed: Mapping[str, str]) -> list[dict[str, Any]]:
+def rows(documents: Documents, failed: Mapping[str, str], chunks: Counter[str]) -> list[dict[str, Any]]:
     """The documents that gave text, by name; of very many the flagged and those that agree least."""
-    found = []
-    for name, figures in documents.items():
-        if name not in failed:
-            recall, surplus = figures.get("recall"), figures.get("surplus")
-            least = 1.0 if recall is None or surplus is None else min(recall, 1 - surplus)
-            flags = list(_flags(figures))
-            row = {"name": name, "flags": flags, "least": least, "recall": recall, "surplus": surplus}
-            found.append(row | {key: figures[key] for key in ("pages", "chunks")} | {"reread": _reread(figures)})
-    found.sort(key=lambda row: (not row["flags"], row["least"], row["name"]))
+    found = [
+        {
+            "name": name,
+            "pages": figures["pages"],
+            "chunks": chunks[name],
+            "recall": figures.get("recall"),
+            "surplus": figures.get("surplus"),
+            "flags": list(_flags(figures)),
+            "reread": _reread(figures),
+        }
+        for name, figures in documents.items()
+        if name not in failed
+    ]
+    found.sort(key=lambda row: (not row["flags"], _least(documents[row["name"]]), row["name"]))
     return sorted(found[:MOST_DOCUMENTS], key=lambda row: str(row["name"]))
 
 
+def _least(figures: Mapping[str, Any]) -> float:
+    return min(figures.get("recall", 1.0), 1 - figures.get("surplus", 0.0))
+
+
+def _apart(figures: Mapping[str, Any]) -> list[tuple[int, float, float]]:
+    """Page, recall and surplus where the readers of a flagged document differ more than on the whole of it."""
+    least = _least(figures) + 1e-9
+    return [(page, recall, surplus) for page, recall, surplus in figures.get("apart", ()) if min(recall, 1 - surplus) <= least]
+
+
 def _flags(figures: Mapping[str, Any]) -> Iterator[str]:
-    if apart := figures.get("apart"):
+    if apart := _apart(figures):
         pages = ", ".join(f"{page} (recall {recall:.2f}, surplus {surplus:.2f})" for page, recall, surplus in apart)
         yield f"The two readers differ, most of all on page{'s' if len(apart) > 1 else ''} {pages}"
     for reason, words in LOST.items():
@@ -275,9 +293,9 @@ def gather(settings: Preview, password: str | None = None) -> dict[str, Any]:
         Page(name, number, _doubts(documents[name]).get(number, []), number in documents[name].get("reread", ()))
         for name, number in choose(documents, settings.pages)
     ]
-    lengths = read_chunks(jsonl.read(CHUNKS), pages)
+    chunks, lengths = read_chunks(jsonl.read(CHUNKS), pages)
     draw_all(pages, RAW, settings, password)
-    shown = rows(documents, failed)
+    shown = rows(documents, failed, chunks)
     return {
         "accounts": {unit: chunk[unit] | {"verb": verb} for unit, verb in ACCOUNTS.items()},
         "histogram": histogram(lengths),

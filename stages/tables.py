@@ -1,5 +1,6 @@
 """Tables: what stands in the cells that drawn rules enclose becomes rows of text."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,7 +8,7 @@ from statistics import median
 
 from stages.lines import Line, letters
 from stages.lines import lines as line_up
-from stages.sheet import Box, Sheet
+from stages.sheet import Box, Sheet, Span
 
 THIN = 3.0  # points: a drawn box is a rule when it is no thicker
 SHORT = 8.0  # points: a shorter rule is a tick, or the underline of a letter
@@ -15,6 +16,7 @@ NEAR = 2.5  # points within which two rules meet
 SIDE_BY_SIDE = 3  # rows with cells side by side that make a look at the rules worth while
 FULL = 0.6  # of a cell's width: a line that fills it goes on in the next
 CELL = " | "
+NARROW_LETTERS = " .,:;'|!()[]ijltfI"
 
 Rule = tuple[float, float, float]  # where it lies, where it begins, where it ends
 
@@ -64,6 +66,7 @@ def _parted(sheet: Sheet, within: list[Line], down: list[Rule]) -> list[Line]:
         for span in sheet.spans
         if any(b[0] <= span.left and span.right <= b[2] + span.size and b[1] <= span.top and span.bottom <= b[3] for b in boxes)
     ]
+    spans = [part for span in spans for part in _cut(span, down)]
     again = line_up(replace(sheet, spans=spans), [x for x, _, _ in down])
     if letters("".join(line.text for line in again)) != letters("".join(line.text for line in crossed)):
         return within  # what was put together otherwise stays so
@@ -122,6 +125,30 @@ def _grids(across: list[Rule], down: list[Rule]) -> Iterator[Box]:
                     left.remove(rule)
         if box[3] - box[1] > SHORT:
             yield box[0], box[1], box[2], box[3]
+
+
+def _cut(span: Span, down: list[Rule]) -> Iterator[Span]:
+    """Cut a span that the reader has put together from two cells, at the blank nearest to the rule."""
+    middle = (span.top + span.bottom) / 2
+    for x, top, bottom in down:
+        # A leader belongs to what it leads away from.
+        blanks = [match.start() for match in re.finditer(r"(?<=\S) (?=[^\s.])", span.text)]
+        if span.left + NEAR < x < span.right - NEAR and top <= middle <= bottom and blanks:
+            widths = [_width(c) for c in span.text]
+            scale = (span.right - span.left) / sum(widths)
+            places = {i: span.left + scale * sum(widths[:i]) for i in blanks}
+            at = min(blanks, key=lambda i: abs(places[i] - x))
+            yield span._replace(text=span.text[:at], right=x - 1)
+            yield from _cut(span._replace(text=span.text[at + 1 :], left=x + 1), down)
+            return
+    yield span
+
+
+def _width(character: str) -> float:
+    """About how wide a letter is, in font sizes; the reader does not say."""
+    if character in NARROW_LETTERS:
+        return 0.28
+    return 0.7 if character.isupper() or character in "mw%—" else 0.55
 
 
 def _holds(box: Box, line: Line) -> bool:
