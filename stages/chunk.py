@@ -1,25 +1,25 @@
 """PDFs and other texts to passages with page numbers and headings: python -m stages.chunk [override ...]"""
 
+import contextlib
+import gc
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from stages import jsonl, repeats, workers
+from stages import parts, repeats, workers
 from stages.account import Account
 from stages.artifact import write_json
-from stages.document import Figures, Reader, span_of
+from stages.document import Figures, Reader, span_of, told
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.lines import letters
-from stages.measure import in_words
 from stages.option import build
+from stages.parts import Part, Parts
 from stages.settings.chunk import Chunk
 
 RAW = Path("data/raw")
@@ -27,12 +27,6 @@ CHUNKS = Path("data/chunks.jsonl")
 METRICS = Path("metrics/chunk.json")
 SUFFIXES = (".pdf", ".txt", ".md", ".markdown", ".html", ".htm")
 PASSWORD = "FOLIO_PDF_PASSWORD"  # noqa: S105 - the name of the variable
-
-WORDS = {
-    "no_text": "have no text layer",
-    "garbage": "have a text layer without readable characters",
-    "unreadable": "cannot be read",
-}
 
 
 def find_documents(folder: Path) -> list[Path]:
@@ -49,100 +43,53 @@ def find_documents(folder: Path) -> list[Path]:
     return found
 
 
-@dataclass(frozen=True)
-class Part:
-    """What a worker says of one file; the file's chunks lie in a part file of their own."""
-
-    figures: Figures
-    signatures: bytes  # of its chunks, one after the other
-    words: list[int]  # in each chunk
-
-
-def read_part(job: tuple[int, Path, str], reader: Reader, parts: Path) -> Part:
+def read_part(job: tuple[int, Path, str], reader: Reader, folder: Path) -> Part:
     """Write the chunks of one file to its part file (in a worker process)."""
+    # Pages make many small objects and hardly any cycles among them.
+    gc.set_threshold(100_000)
     index, path, name = job
-    records, figures = reader(path, name)
-    jsonl.write(_part(parts, index), records)
-    figures.chunks = len(records)
-    texts = [record["text"] for record in records]
-    return Part(figures, b"".join(map(repeats.signature, texts)), [in_words(text) for text in texts])
+    return parts.save(parts.place(folder, index), *reader(path, name))
 
 
-def _part(parts: Path, index: int) -> Path:
-    return parts / f"{index:07}.jsonl"
-
-
-def read_all(documents: Sequence[Path], folder: Path, reader: Reader, parts: Path) -> list[Part]:
+def read_all(documents: Sequence[Path], names: Sequence[str], reader: Reader, folder: Path) -> list[Part]:
     """Read every document in worker processes; one that fails says why in its figures."""
     from tqdm import tqdm
 
     settings = reader.settings
-    names = [path.relative_to(folder).as_posix() for path in documents]
     jobs = [(i, path, name) for i, (path, name) in enumerate(zip(documents, names, strict=True))]
-    found: dict[int, Part] = {}
-    preload = ["stages.document", "stages.entry", "stages.repeats", "stages.workers", "numpy", "pypdfium2"]
-    preload += [type(part).__module__ for part in (reader.parser, reader.splitter, reader.ocr)]
+    found: dict[int, Any] = {}
+    options = (type(part).__module__ for part in (reader.parser, reader.ocr, reader.splitter))
     results = workers.each(
-        partial(read_part, reader=reader, parts=parts),
+        partial(read_part, reader=reader, folder=folder),
         jobs,
         workers=settings.workers or os.cpu_count() or 1,
         seconds=settings.seconds,
         memory=settings.memory,
-        preload=preload,
+        preload=["stages.entry", "stages.parts", "stages.workers", "pypdfium2", "rensa", *options],
     )
-    with tqdm(total=len(jobs), desc="chunk", unit="file", disable=None) as bar:
+    with contextlib.closing(results), tqdm(total=len(jobs), desc="chunk", unit="file", disable=None) as bar:
         for index, result in results:
-            if isinstance(result, workers.Failure):
-                result = _failed(documents[index], result)
-                jsonl.write(_part(parts, index), [])
-            found[index] = result
+            failed = isinstance(result, workers.Failure)
+            found[index] = Part(_failed(documents[index], result)) if failed else result
             bar.update()
     return [found[index] for index in range(len(jobs))]
 
 
-def _failed(path: Path, failure: workers.Failure) -> Part:
+def _failed(path: Path, failure: workers.Failure) -> Figures:
     sentence = failure.reason if failure.kind == "refused" else f"{path} {failure.reason}"
     remedy = {"time": "; raise chunk.seconds to wait longer", "memory": "; raise chunk.memory to allow more"}
-    return Part(Figures(refused=(failure.kind, sentence + remedy.get(failure.kind, ""))), b"", [])
+    return Figures(refused=(failure.kind, sentence + remedy.get(failure.kind, "")))
 
 
-def select(parts: Sequence[Part], folder: Path, settings: Chunk, account: Account) -> list[str | None]:
-    """Why each chunk of all documents is dropped, in order; None: it is kept."""
-    reasons: list[str | None] = [
-        "too_short" if words < settings.minimum_words else None for part in parts for words in part.words
-    ]
-    signatures = b"".join(part.signatures for part in parts)
+def select(chunks: Parts, settings: Chunk) -> list[str | None]:
+    """Why each chunk is dropped, in order; None: it is kept."""
+    reasons: list[str | None] = ["too_short" if n < settings.minimum_words else None for n in chunks.words]
     long = [i for i, reason in enumerate(reasons) if reason is None]
-    chosen = b"".join(signatures[i * repeats.SIZE : (i + 1) * repeats.SIZE] for i in long)
-    places = [(i, k) for i, part in enumerate(parts) for k in range(len(part.words))]
-
-    @lru_cache(maxsize=4)
-    def texts(part: int) -> list[str]:
-        return [record["text"] for record in jsonl.read(_part(folder, part))]
-
-    def text_of(index: int) -> str:
-        part, line = places[long[index]]
-        return texts(part)[line]
-
-    for index, repeat in repeats.find(chosen, text_of, settings.duplicate_similarity).items():
-        reasons[long[index]] = "duplicate" if repeat.kind == "exact" else "near_duplicate"
-    for reason in reasons:
-        if reason:
-            account.drop(reason)
-        else:
-            account.keep()
+    signatures = b"".join(chunks.signatures[i * repeats.SIZE : (i + 1) * repeats.SIZE] for i in long)
+    found = repeats.find(signatures, lambda i: chunks.text(long[i]), settings.duplicate_similarity)
+    for i, repeat in found.items():
+        reasons[long[i]] = "duplicate" if repeat.kind == "exact" else "near_duplicate"
     return reasons
-
-
-def kept(parts: int, folder: Path, reasons: Sequence[str | None], dropped: Counter[str]) -> Iterator[jsonl.Record]:
-    """Yield the chunks that stay, in order; `dropped` counts the letters of the others."""
-    places = iter(reasons)
-    for index in range(parts):
-        for record in jsonl.read(_part(folder, index)):
-            if reason := next(places):
-                dropped[reason] += letters(record["text"])
-            else:
-                yield record
 
 
 def chunk_folder(folder: Path, reader: Reader, target: Path = CHUNKS) -> dict[str, Any]:
@@ -153,88 +100,78 @@ def chunk_folder(folder: Path, reader: Reader, target: Path = CHUNKS) -> dict[st
     """
     documents = find_documents(folder)
     names = [path.relative_to(folder).as_posix() for path in documents]
-    settings = reader.settings
     with tempfile.TemporaryDirectory(prefix="folio-") as temporary:
-        parts = read_all(documents, folder, reader, Path(temporary))
-        refused = {n: p.figures.refused for n, p in zip(names, parts, strict=True) if p.figures.refused}
-        _report(names, parts, settings)
-        if refused and (settings.strict or len(refused) == len(parts)):
-            why = "; ".join(sentence for _, sentence in refused.values())
-            raise FolioError(f"{len(refused)} of {len(parts)} files gave no text: {why}")
-        chunks = Account("chunks")
-        reasons = select(parts, Path(temporary), settings, chunks)
-        chunks.require(settings.keep_share, "chunk.keep_share")
-        gone: Counter[str] = Counter()
-        records = _Counted(kept(len(parts), Path(temporary), reasons, gone))
-        jsonl.write(target, records)
-    figures = _figures(names, parts, settings)
-    figures["characters"].add(-gone.total(), gone)
-    figures["characters"] = figures["characters"].as_dict()
-    return figures | {"chunks": chunks.as_dict(), "words": records.words}
+        found = read_all(documents, names, reader, Path(temporary))
+        _report(names, found, reader)
+        _require(found, reader.settings.strict)
+        chunks = Parts(Path(temporary), found)
+        reasons = select(chunks, reader.settings)
+        account = Account("chunks")
+        account.add(reasons.count(None), Counter(filter(None, reasons)))
+        account.require(reader.settings.keep_share, "chunk.keep_share")
+        gone = chunks.write(target, reasons)
+    words = sum(n for n, reason in zip(chunks.words, reasons, strict=True) if not reason)
+    figures = _figures(names, found, reader.settings, gone)
+    return figures | {"chunks": account.as_dict(), "words": words}
 
 
-class _Counted:
-    """Records that pass by, and the words in them."""
-
-    def __init__(self, records: Iterable[jsonl.Record]) -> None:
-        self._records = records
-        self.words = 0
-
-    def __iter__(self) -> Iterator[jsonl.Record]:
-        for record in self._records:
-            self.words += len(record["text"].split())
-            yield record
+def _require(found: Sequence[Part], strict: bool) -> None:
+    refused = [part.figures.refused[1] for part in found if part.figures.refused]
+    if refused and (strict or len(refused) == len(found)):
+        raise FolioError(f"{len(refused)} of {len(found)} files gave no text: {'; '.join(refused)}")
 
 
-def _report(names: Sequence[str], parts: Sequence[Part], settings: Chunk) -> None:
-    for name, part in zip(names, parts, strict=True):
+def _report(names: Sequence[str], found: Sequence[Part], reader: Reader) -> None:
+    for name, part in zip(names, found, strict=True):
         figures = part.figures
         if figures.refused:
             print(f"warning: {figures.refused[1]}")
             continue
         for reason, pages in figures.lost.items():
-            remedy = "" if reason == "unreadable" else "; ocr=tesseract reads such pages"
-            print(f"warning: {name}: {span_of(pages)} {WORDS[reason]}{remedy}")
+            print(f"warning: {name}: {told(reason, pages, reader.ocr)}")
         if figures.reread:
             print(f"{name}: {span_of(figures.reread)} taken from PDFium, which reads more known words there")
-        if _disagrees(figures, settings):
+        if _disagrees(figures, reader.settings):
             worst = ", ".join(str(page) for page, _ in figures.worst)
             print(
-                f"warning: {name}: the two readers share fewer words than chunk.agreement="
-                f"{settings.agreement:g} asks, most of all on pages {worst}; look at them, or try parser=pdfium"
+                f"warning: {name}: two readers share fewer words than chunk.agreement="
+                f"{reader.settings.agreement:g} asks, fewest on pages {worst}; look there, or try parser=pdfium"
             )
 
 
 def _disagrees(figures: Figures, settings: Chunk) -> bool:
     found = figures.agreement
-    return found is not None and min(found.recall, 1 - found.surplus) < settings.agreement
+    return found is not None and found.least < settings.agreement
 
 
-def _figures(names: Sequence[str], parts: Sequence[Part], settings: Chunk) -> dict[str, Any]:
+def _figures(
+    names: Sequence[str], found: Sequence[Part], settings: Chunk, gone: Counter[str]
+) -> dict[str, Any]:
     """The figures of metrics/chunk.json about files and pages; characters are letters and digits."""
     files, pages, characters = Account("files"), Account("pages"), Account("characters")
-    for figures in (part.figures for part in parts):
-        if figures.refused:
-            files.drop(figures.refused[0])
-        else:
-            files.keep()
-        lost = {reason: len(numbers) for reason, numbers in figures.lost.items()}
+    for figures in (part.figures for part in found):
+        files.add(int(not figures.refused), {figures.refused[0]: 1} if figures.refused else {})
+        lost = {reason: len(numbers) for reason, numbers in figures.lost_pages.items()}
         pages.add(figures.pages - sum(lost.values()), lost)
         characters.add(figures.characters - figures.dropped.total(), figures.dropped)
+    characters.add(-gone.total(), gone)
     return {
         "files": files.as_dict(),
         "pages": pages.as_dict(),
-        "characters": characters,
-        "failed": {n: p.figures.refused[1] for n, p in zip(names, parts, strict=True) if p.figures.refused},
-        "documents": {n: _document(p.figures, settings) for n, p in zip(names, parts, strict=True)},
+        "characters": characters.as_dict(),
+        "failed": {n: p.figures.refused[1] for n, p in zip(names, found, strict=True) if p.figures.refused},
+        "documents": {n: _document(p.figures, settings) for n, p in zip(names, found, strict=True)},
     }
 
 
 def _document(figures: Figures, settings: Chunk) -> dict[str, Any]:
     found: dict[str, Any] = {"pages": figures.pages, "chunks": figures.chunks}
-    found |= {reason: numbers for reason, numbers in figures.lost.items() if numbers}
+    found |= figures.lost_pages
     if figures.agreement:
-        found |= {"recall": round(figures.agreement.recall, 4), "surplus": round(figures.agreement.surplus, 4)}
+        found |= {
+            "recall": round(figures.agreement.recall, 4),
+            "surplus": round(figures.agreement.surplus, 4),
+        }
     if figures.reread:
         found["reread"] = figures.reread
     if _disagrees(figures, settings):

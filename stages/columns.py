@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from statistics import median
 
 from stages.lines import Line
@@ -62,7 +62,7 @@ def _bands(lines: list[Line]) -> Iterator[list[Line]]:
 
 def _parted(band: list[Line]) -> bool:
     """Whether the band's end matters: only where lines stand side by side."""
-    return any(a.bottom > b.top + 0.5 * b.size and a.right <= b.left for a, b in zip(band, band[1:], strict=False))
+    return any(a.bottom > b.top + 0.5 * b.size and a.right <= b.left for a, b in pairwise(band))
 
 
 def _columns(lines: list[Line], known: Sequence[Gutter], found: list[Gutter]) -> Iterator[list[Line]]:

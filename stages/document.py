@@ -32,11 +32,19 @@ class Figures:
     chunks: int = 0
     characters: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
-    lost: dict[str, list[int]] = field(default_factory=dict)  # reason: the pages that gave no text
+    lost: dict[str, list[int]] = field(default_factory=dict)  # why: the pages that gave no text
     reread: list[int] = field(default_factory=list)  # pages that PDFium reads better
     agreement: Agreement | None = None  # None: the file has no second reader
     worst: list[tuple[int, Agreement]] = field(default_factory=list)
     refused: tuple[str, str] | None = None  # reason and sentence: the whole file gives nothing
+
+    @property
+    def lost_pages(self) -> dict[str, list[int]]:
+        """The pages that gave no text as no_text, garbage and unreadable; the reader's words aside."""
+        sorted_out: dict[str, list[int]] = {}
+        for why, pages in self.lost.items():
+            sorted_out.setdefault(why if why in ("no_text", "garbage") else "unreadable", []).extend(pages)
+        return sorted_out
 
 
 class _Page:
@@ -50,9 +58,9 @@ class _Page:
 
     @cached_property
     def lack(self) -> str | None:
-        """Why the page gives no text, if it gives none."""
+        """Why the page gives no text, if it gives none: no_text, garbage, or the reader's words."""
         if self.sheet.problem:
-            return "unreadable"
+            return self.sheet.problem
         if not self.text:
             return "no_text"
         return "garbage" if agreement.is_garbage(self.text) else None
@@ -74,7 +82,8 @@ class Reader:
         try:
             pages = self._pages(path, figures)
         except FolioError as error:
-            figures.refused = ("encrypted" if "password" in str(error) else "unreadable", str(error))
+            reason = "encrypted" if str(error) == pdfium.needs_password(path) else "unreadable"
+            figures.refused = (reason, str(error))
             return [], figures
         blocks = self._blocks(pages, figures)
         if not blocks:
@@ -110,7 +119,9 @@ class Reader:
             ours = [agreement.words(page.text) for page in pages]
             theirs = [agreement.words(clean(text)) for text in pdfium.texts(document)][: len(ours)]
             theirs += [Counter()] * (len(ours) - len(theirs))
-            apart = [i for i, pair in enumerate(zip(ours, theirs, strict=True)) if compare(*pair).least < REREAD]
+            apart = [
+                i for i, pair in enumerate(zip(ours, theirs, strict=True)) if compare(*pair).least < REREAD
+            ]
             for i in _better(apart, ours, theirs):
                 pages[i] = _Page(next(pdfium.sheets(document, [i])))
                 ours[i] = agreement.words(pages[i].text)
@@ -237,19 +248,29 @@ def without_sections(blocks: Iterable[Block], skip: Iterable[str], dropped: Coun
 
 
 def _no_text(path: Path, figures: Figures, ocr: Ocr) -> tuple[str, str]:
-    remedy = getattr(ocr, "remedy", "")
-    lost = {reason: span_of(pages) for reason, pages in figures.lost.items()}
+    """Why a whole file gives nothing: a reason to count, and a sentence."""
     if path.suffix.lower() != ".pdf":
         return "no_text", f"{path} holds no text"
     if not figures.pages:
         return "zero_pages", f"{path} has no pages"
-    if set(lost) == {"unreadable"}:
-        return "unreadable", f"{path} has no page that can be read: it is damaged"
-    if "garbage" in lost:
-        return "garbage", f"{path}: the text layer of {lost['garbage']} holds no readable characters; {remedy}"
-    if lost:
-        return "no_text", f"{path} has no text layer on {span_of(sorted(sum(figures.lost.values(), [])))}; {remedy}"
-    return "nothing_left", f"{path} holds nothing but contents, running lines or skipped sections"
+    if not figures.lost:
+        return "nothing_left", f"{path} holds nothing but contents, running lines or skipped sections"
+    reason = next((reason for reason in ("garbage", "no_text") if reason in figures.lost), "unreadable")
+    sentences = (told(why, pages, ocr) for why, pages in figures.lost.items())
+    return reason, f"{path} gives no text: {'; '.join(sentences)}"
+
+
+def told(reason: str, pages: Sequence[int], ocr: Ocr) -> str:
+    """A phrase about pages without text: which, why, and what to do."""
+    remedy = getattr(ocr, "remedy", "")
+    has = "has" if len(pages) == 1 else "have"
+    match reason:
+        case "no_text":
+            return f"{span_of(pages)} {has} no text layer: {remedy}"
+        case "garbage":
+            return f"{span_of(pages)} {has} a text layer without readable characters: {remedy}"
+        case _:
+            return f"{span_of(pages)} cannot be read: {reason}"
 
 
 def span_of(pages: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from stages.lines import Line
 
@@ -18,7 +19,9 @@ STATIONARY_SHARE = 0.3
 # Heights (points) this close are the same place.
 PLACE = 4.0
 NUMBER = r"(?:\d{1,5}|[ivxlc]{1,7}|[A-Z]{1,2}[-–.]?\d{1,4})"
-PAGE_NUMBER = re.compile(rf"[-–—\[( ]*(?:page|p\.|seite|página)?\s*({NUMBER})(?:\s*(?:of|/|von|de)\s*\d+)?[-–—\]) ]*", re.I)
+PAGE_NUMBER = re.compile(
+    rf"[-–—\[( ]*(?:page|p\.|seite|página)?\s*({NUMBER})(?:\s*(?:of|/|von|de)\s*\d+)?[-–—\]) ]*", re.I
+)
 ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 SMALL_PRINT = 0.7  # times the commonest font size, at most: a printer's mark
 LINE_NUMBERS = 5  # that a page shows at least, else they are no line numbers
@@ -74,7 +77,11 @@ def _edges(page: list[Line]) -> Edges:
 
 def _stationary(pages: Sequence[Sequence[Line]]) -> Marks:
     least = max(MINIMUM_PAGES, STATIONARY_SHARE * len(pages))
-    often = {text for text, count in Counter(line.text for page in pages for line in page).items() if count >= least}
+    often = {
+        text
+        for text, count in Counter(line.text for page in pages for line in page).items()
+        if count >= least
+    }
     places: defaultdict[tuple[str, int, int], list[tuple[int, int]]] = defaultdict(list)
     for i, page in enumerate(pages):
         for line in page:
@@ -135,13 +142,18 @@ def _running(pages: Sequence[Sequence[Line]], edges: Sequence[Edges]) -> Marks:
     for (words, _), heights in places.items():
         for height in heights:
             where = [w for near in (height - 1, height, height + 1) for w in heights.get(near, ())]
-            if len(where) >= least and len(where) >= FAITHFUL * sum(anywhere[text] for text in wordings[words]):
+            if len(where) >= least and len(where) >= FAITHFUL * sum(
+                anywhere[text] for text in wordings[words]
+            ):
                 found[height].update(where)
     return _alone_at_their_height(pages, found) | _small_print(pages, edges, wordings, anywhere)
 
 
 def _small_print(
-    pages: Sequence[Sequence[Line]], edges: Sequence[Edges], wordings: dict[str, set[str]], anywhere: Counter[str]
+    pages: Sequence[Sequence[Line]],
+    edges: Sequence[Edges],
+    wordings: dict[str, set[str]],
+    anywhere: Counter[str],
 ) -> Marks:
     """The printer's marks: small, outermost on their pages, and there at any height."""
     sizes = Counter(round(line.size) for page in pages for line in page)
@@ -153,7 +165,9 @@ def _small_print(
                 places[shape(line.text)].add((i, id(line)))
     marks: Marks = {}
     for words, where in places.items():
-        often = len(where) >= MINIMUM_PAGES and len(where) >= FAITHFUL * sum(anywhere[text] for text in wordings[words])
+        often = len(where) >= MINIMUM_PAGES and len(where) >= FAITHFUL * sum(
+            anywhere[text] for text in wordings[words]
+        )
         if words and often:
             marks |= dict.fromkeys(where, "running_line")
     return marks
@@ -197,7 +211,7 @@ def _numbered_lines(pages: Sequence[Sequence[Line]]) -> Marks:
     for i, page in enumerate(pages):
         for column in _margin_numbers(page):
             values = [int(line.text) for line in column]
-            steps = {b - a for a, b in zip(values, values[1:], strict=False)}
+            steps = {b - a for a, b in pairwise(values)}
             if len(column) >= LINE_NUMBERS and len(steps) == 1 and steps <= {1, 2, 5, 10}:
                 marks |= dict.fromkeys(((i, id(line)) for line in column), "line_number")
     return marks
@@ -211,7 +225,8 @@ def _margin_numbers(page: Sequence[Line]) -> Iterator[list[Line]]:
     if not texts:
         return
     left, right = min(line.left for line in texts), max(line.right for line in texts)
-    for inside in (lambda line: line.right <= left, lambda line: line.left >= right):
-        column = [line for line in numbers if inside(line)]
+    before = [line for line in numbers if line.right <= left]
+    behind = [line for line in numbers if line.left >= right]
+    for column in (before, behind):
         if column:
             yield sorted(column, key=lambda line: line.top)

@@ -4,6 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from statistics import median
 
 from stages.blocks import Block, Kind
@@ -17,8 +18,6 @@ NUMBERED = re.compile(
     r"|(?P<annex>(?:APPENDIX|ANNEX|Appendix|Annex)\s+(?:[A-Z]|[IVX]+|\d+)\b)"
     r"|(?P<section>(?:SECTION|SEC|Section|Sec|§)\.?\s*(?P<count>\d{1,4}(?:\.\d+)*)\b)"
 )
-# A title, which may begin with a number and hold a single bar behind it, and a page number.
-ENTRY = re.compile(r"(?:[\w.-]{1,9} )?(?:\| )?[^|]*[^\W\d]{2}[^|]*?(?: \|)? \d{1,4}")
 CALL = re.compile(f"{MARK[0]}(\\d+){MARK[1]}")
 CAPTION = re.compile(r"(?:Figure|Table|Exhibit|Fig\.|FIGURE|TABLE|EXHIBIT)\s+[A-Z]?-?\d")
 LEADER = re.compile(r"(?:[.…․_·]\s?){4,}")
@@ -176,14 +175,22 @@ def _is_marker(text: str, table: bool) -> bool:
 def contents(rows: Sequence[Row]) -> set[int]:
     """The indices of the rows of a table of contents: a title, and a page number that never falls."""
     led = {i for i, row in enumerate(rows) if LEADER.search(row.text) and REFERENCE.search(row.text)}
-    tailed = [i for i, row in enumerate(rows) if i not in led and ENTRY.fullmatch(row.text) and row.tail.isdecimal()]
+    tailed = [i for i, row in enumerate(rows) if i not in led and _is_entry(row)]
     pages = [int(rows[i].tail) for i in tailed]
-    falls = sum(b < a for a, b in zip(pages, pages[1:], strict=False))
+    falls = sum(b < a for a, b in pairwise(pages))
     found = led | set(tailed)
     if len(found) < max(CONTENTS_ROWS, len(rows) / 2) or falls > len(pages) / 10:
         return led
     # An entry that takes two lines has its number on the second.
     return set(range(min(found), max(found) + 1))
+
+
+def _is_entry(row: Row) -> bool:
+    """Whether a row is a title, perhaps with a number before it, and a page number far to its right."""
+    if not (row.tail.isdecimal() and len(row.tail) < 5):
+        return False
+    title = row.text[: -len(row.tail)].replace("|", " ").split()
+    return any(word[:2].isalpha() for word in title) and not any(map(str.isdecimal, title[1:]))
 
 
 # Paragraphs
@@ -207,13 +214,15 @@ def paragraphs(rows: Sequence[Row], body: Body) -> Iterator[list[Row]]:
 def _steps(rows: Sequence[Row]) -> dict[float, float]:
     """The usual distance between two baselines, by font size."""
     found: defaultdict[float, list[float]] = defaultdict(list)
-    for a, b in zip(rows, rows[1:], strict=False):
+    for a, b in pairwise(rows):
         if abs(a.size - b.size) < 0.5 and 0 < b.bottom - a.bottom < 3 * b.size:
             found[round(b.size)].append(b.bottom - a.bottom)
     return {size: min(median(steps), 1.6 * size) for size, steps in found.items() if len(steps) > 2}
 
 
-def _begins(row: Row, group: list[Row], sides: tuple[float, float], steps: dict[float, float], body: Body) -> bool:
+def _begins(
+    row: Row, group: list[Row], sides: tuple[float, float], steps: dict[float, float], body: Body
+) -> bool:
     last = group[-1]
     if "row" in (row.kind, last.kind):
         return True
@@ -308,7 +317,11 @@ def _titles(text: str, row: Row, body: Body) -> bool:
     if text[:1].islower():
         return False
     sentence = NUMBERED.match(text) and text.endswith(".")
-    if len(text.split()) > (3 if sentence else 1) * HEADING_WORDS or BULLET.match(text) or CAPTION.match(text):
+    if (
+        len(text.split()) > (3 if sentence else 1) * HEADING_WORDS
+        or BULLET.match(text)
+        or CAPTION.match(text)
+    ):
         return False
     if text.endswith(("—", "–", ";", ",")):
         return False
@@ -463,9 +476,18 @@ def _add_heading(blocks: list[Block], block: Block) -> None:
     if last and last.kind == "heading" and not match and _names_part(last.text):
         # "CHAPTER TWO" stands above its title.
         blocks[-1] = replace(last, text=f"{last.text} {block.text}")
-    elif match and match["number"] and block.text.endswith(".") and len(block.text.split()) > 4 and not block.text.isupper():
+    elif (
+        match
+        and match["number"]
+        and block.text.endswith(".")
+        and len(block.text.split()) > 4
+        and not block.text.isupper()
+    ):
         # A numbered sentence is text; its number is the heading.
-        blocks += [replace(block, text=match["number"]), Block("paragraph", block.text[match.end() :], block.pages)]
+        blocks += [
+            replace(block, text=match["number"]),
+            Block("paragraph", block.text[match.end() :], block.pages),
+        ]
     else:
         blocks.append(block)
 
@@ -482,11 +504,14 @@ def _depths(headings: list[tuple[str, Style]]) -> dict[tuple[str, Style], int]:
     for (_, style), depth in numbered.items():
         known[style][depth] += 1
     usual = {style: depths.most_common(1)[0][0] for style, depths in known.items()}
-    largest = {depth: max(style[0] for (_, style), d in numbered.items() if d == depth) for depth in set(numbered.values())}
+    largest = {
+        depth: max(style[0] for (_, style), d in numbered.items() if d == depth)
+        for depth in set(numbered.values())
+    }
     ranked = sorted({style for _, style in headings}, reverse=True)
     levels: dict[tuple[str, Style], int] = {}
     for text, style in headings:
-        depth = numbered.get((text, style))
+        depth = numbered.get((text, style), 0)
         level = depth or usual.get(style)
         if depth and text[0].isdigit() and style[0] <= largest[depth] - 1:  # a list's numbers
             level = depth + 1

@@ -90,7 +90,9 @@ def _usable(sheet: Sheet) -> list[Span]:
         if text[-1] == " ":
             right -= _width(span.text, leading=False) * size
         # The blanks at the ends stay in the text: they part words.
-        spans.setdefault((text, int(left), int(top)), Span(text, left, top, max(left, right), bottom, size, bold))
+        spans.setdefault(
+            (text, int(left), int(top)), Span(text, left, top, max(left, right), bottom, size, bold)
+        )
     return _levelled(list(spans.values()))
 
 
@@ -105,7 +107,11 @@ def _levelled(spans: list[Span]) -> list[Span]:
         middle = (mark.top + mark.bottom) / 2
         for span in spans:
             gap = mark.left - span.right
-            if span.size > mark.size and -1 < gap < NARROW * 3 * span.size and span.top - 2 < middle < span.bottom + 2:
+            if (
+                span.size > mark.size
+                and -1 < gap < NARROW * 3 * span.size
+                and span.top - 2 < middle < span.bottom + 2
+            ):
                 shift = (span.top + span.bottom) / 2 - middle
                 spans[i] = mark._replace(top=mark.top + shift, bottom=mark.bottom + shift)
                 break

@@ -13,7 +13,9 @@ def span_of(pages: Iterable[int]) -> str:
             runs[-1][1] = page
         else:
             runs.append([page, page])
-    named = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in runs[:MOST_RUNS])
+    named = ", ".join(
+        str(first) if first == last else f"{first} to {last}" for first, last in runs[:MOST_RUNS]
+    )
     left = sum(last - first + 1 for first, last in runs[MOST_RUNS:])
     several = len(runs) > 1 or any(first < last for first, last in runs)
     return f"page{'s' if several else ''} {named}{f' and {left} more' if left else ''}"

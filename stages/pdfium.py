@@ -71,10 +71,14 @@ def _spans(page: Any) -> Iterator[Span]:
     height = page.get_height()
     # A hyphen at a line's end parts a word that PDFium has joined.
     for word in re.finditer("[^\\s\x02\ufffe]+[\x02\ufffe]?", text.get_text_range()):
-        first, last = (raw.FPDFText_GetCharIndexFromTextIndex(text, at) for at in (word.start(), word.end() - 1))
+        first, last = (
+            raw.FPDFText_GetCharIndexFromTextIndex(text, at) for at in (word.start(), word.end() - 1)
+        )
         if first < 0 or last < 0:
             continue
         left, bottom, _, top = text.get_charbox(first, loose=True)
         right = text.get_charbox(last, loose=True)[2]
         bold = raw.FPDFText_GetFontWeight(text, first) >= BOLD
-        yield Span(_hyphened(word[0]), left, height - top, right, height - bottom, max(top - bottom, 1.0), bold)
+        yield Span(
+            _hyphened(word[0]), left, height - top, right, height - bottom, max(top - bottom, 1.0), bold
+        )

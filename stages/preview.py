@@ -1,21 +1,19 @@
-"""What became of the documents, and pages beside their chunks: python -m stages.preview [override ...]"""
+"""Kept and dropped, and pages beside their chunks: python -m stages.preview [override ...]"""
 
 import base64
-import hashlib
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from heapq import nsmallest
-from itertools import count, zip_longest
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from stages import jsonl, workers
+from stages import doubts, jsonl, workers
 from stages.artifact import read_json, write_text
 from stages.entry import entrypoint
 from stages.errors import FolioError
@@ -32,14 +30,10 @@ METRICS = Path("metrics/chunk.json")
 TARGET = Path("report/chunks.html")
 PASSWORD = "FOLIO_PDF_PASSWORD"  # noqa: S105 - the name of the variable
 
-LOST = {
-    "no_text": "no text layer",
-    "garbage": "no readable characters",
-    "unreadable": "cannot be read",
-}
+# The units that metrics/chunk.json accounts for, and what became of those that are left.
 ACCOUNTS = {"files": "read", "pages": "with text", "characters": "kept", "chunks": "kept"}
 
-# What a page of the report shows at most, so that the file stays small whatever is in a document.
+# What the page shows at most, so that its file stays small whatever is in a document.
 MOST_DOCUMENTS = 200
 MOST_CHARACTERS = 24_000  # beside one page; a dense printed page has 8000
 FRAME = 200  # characters that the frame of a chunk counts for
@@ -47,12 +41,9 @@ LONGEST_HEADING = 200  # characters
 TALLEST = 2.5  # height of an image, in widths
 BINS = 12  # of the histogram, about
 
-# A page may be made to exhaust whoever draws it; sound ones take a tenth of a second and 100 MB.
+# A page may be made to exhaust whoever draws it; sound ones take a tenth of a second.
 SECONDS = 30
 MEMORY = 2.0  # GiB
-
-Documents = Mapping[str, Mapping[str, Any]]
-Place = tuple[str, int]  # a document and the number of a page
 
 
 @dataclass
@@ -92,54 +83,7 @@ class Page:
         self.room -= FRAME + len(text)
 
 
-# Which pages
-
-
-def choose(documents: Documents, most: int) -> list[Place]:
-    """Up to `most` pages in document and page order.
-
-    First the doubtful ones, those on which the readers differ most and those without text; then, half
-    of all at least, pages drawn by hash. Both are taken from the documents in turn.
-    """
-    doubtful = _in_turn([[(name, page) for page in _doubts(documents[name])] for name in documents])
-    others = _in_turn(_drawn(documents, most))[:most]
-    return sorted([*doubtful[: max(most - len(others), most - most // 2)], *others][:most])
-
-
-def _in_turn(queues: Iterable[Sequence[Place]]) -> list[Place]:
-    return [place for turn in zip_longest(*queues) for place in turn if place]
-
-
-def _doubts(figures: Mapping[str, Any]) -> dict[int, list[str]]:
-    """What is doubtful about which page, worst first."""
-    found: dict[int, list[str]] = {}
-    for page, recall, surplus in _apart(figures):
-        found[page] = [f"the readers differ: recall {recall:.2f}, surplus {surplus:.2f}"]
-    for reason, words in LOST.items():
-        for page in figures.get(reason, ()):
-            found.setdefault(page, []).append(words)
-    return found
-
-
-def _drawn(documents: Documents, most: int) -> list[list[Place]]:
-    """The pages without doubts of up to `most` documents, both in the order of their hashes."""
-    doubts = {name: _doubts(figures) for name, figures in documents.items()}
-    sound = [name for name in documents if documents[name]["pages"] > len(doubts[name])]
-    drawn = nsmallest(most, sound, key=lambda name: _hash(name, 0))
-    pages = {name: (n for n in range(1, documents[name]["pages"] + 1) if n not in doubts[name]) for name in drawn}
-    return [[(name, n) for n in nsmallest(most, pages[name], key=partial(_hash, name))] for name in drawn]
-
-
-def _hash(name: str, number: int) -> bytes:
-    return hashlib.sha256(f"{name}\0{number}".encode()).digest()
-
-
-# What stands on them
-
-
-def read_chunks(
-    records: Iterable[jsonl.Record], pages: Sequence[Page]
-) -> tuple[Counter[str], Counter[int]]:
+def read_chunks(records: Iterable[jsonl.Record], pages: Sequence[Page]) -> tuple[Counter[str], Counter[int]]:
     """Give each page its chunks; return how many each document has, and how many have how many words."""
     shown: dict[str, list[Page]] = {}
     for page in pages:
@@ -178,7 +122,7 @@ def draw(job: tuple[Path, int], width: int, quality: int, password: str | None =
 
 
 def draw_all(pages: Sequence[Page], folder: Path, settings: Preview, password: str | None) -> None:
-    """Give each page its image, drawn in another process, or the reason why it has none."""
+    """Give each page of a PDF its image, drawn in another process, or the reason why it has none."""
     printed = [page for page in pages if page.document.lower().endswith(".pdf")]
     results = workers.each(
         partial(draw, width=settings.width, quality=settings.quality, password=password),
@@ -193,10 +137,9 @@ def draw_all(pages: Sequence[Page], folder: Path, settings: Preview, password: s
             printed[index].image = f"data:image/webp;base64,{base64.b64encode(result).decode()}"
         else:
             refused = result.kind == "refused"
-            printed[index].lack = result.reason if refused else f"This page cannot be drawn: it {result.reason}"
-
-
-# Figures
+            printed[index].lack = (
+                result.reason if refused else f"This page cannot be drawn: it {result.reason}"
+            )
 
 
 def percent(part: int, whole: int) -> str:
@@ -206,25 +149,28 @@ def percent(part: int, whole: int) -> str:
 
 
 def histogram(lengths: Counter[int]) -> dict[str, Any]:
-    """Bars of the chunks' lengths in words, and what stands below them.
+    """Bars of the chunks' lengths in words, and the figures below them.
 
-    The last bar holds all that is longer than 99 of 100 chunks.
+    The last bar takes in whatever is longer than 99 of 100 chunks.
     """
     last = _quantile(lengths, 0.99)
-    step = next(step for power in count() for step in (10**power, 2 * 10**power, 5 * 10**power) if last / step <= BINS)
+    steps = (step * 10**power for power in count() for step in (1, 2, 5))
+    step = next(step for step in steps if last / step <= BINS)
     bars: Counter[int] = Counter()
     for length, chunks in lengths.items():
         bars[min(length, last) // step * step] += chunks
     top = max(bars.values())
     starts = range(min(bars), max(bars) + 1, step)
-    longest = max(lengths)
     return {
-        "bars": [{"start": start, "count": bars[start], "height": f"{100 * bars[start] / top:.1f}"} for start in starts],
-        "open": longest >= starts[-1] + step,
+        "bars": [
+            {"start": start, "count": bars[start], "height": f"{100 * bars[start] / top:.1f}"}
+            for start in starts
+        ],
+        "open": max(lengths) >= starts[-1] + step,
         "step": step,
         "n": lengths.total(),
         "shortest": min(lengths),
-        "longest": longest,
+        "longest": max(lengths),
         "quarters": [_quantile(lengths, share) for share in (0.25, 0.5, 0.75)],
     }
 
@@ -236,49 +182,19 @@ def _quantile(lengths: Counter[int], share: float) -> int:
         below += lengths[length]
         if below >= share * lengths.total():
             return length
-    raise ValueError("there are no chunks")
+    raise FolioError(f"{CHUNKS} holds no chunk; run `dvc repro`")
 
 
-def rows(documents: Documents, failed: Mapping[str, str], chunks: Counter[str]) -> list[dict[str, Any]]:
-    """The documents that gave text, by name; of very many the flagged and those that agree least."""
-    found = [
-        {
-            "name": name,
-            "pages": figures["pages"],
-            "chunks": chunks[name],
-            "recall": figures.get("recall"),
-            "surplus": figures.get("surplus"),
-            "flags": list(_flags(figures)),
-            "reread": _reread(figures),
-        }
-        for name, figures in documents.items()
-        if name not in failed
-    ]
-    found.sort(key=lambda row: (not row["flags"], _least(documents[row["name"]]), row["name"]))
-    return sorted(found[:MOST_DOCUMENTS], key=lambda row: str(row["name"]))
-
-
-def _least(figures: Mapping[str, Any]) -> float:
-    return min(figures.get("recall", 1.0), 1 - figures.get("surplus", 0.0))
-
-
-def _apart(figures: Mapping[str, Any]) -> list[tuple[int, float, float]]:
-    """Page, recall and surplus where the readers of a flagged document differ more than on the whole of it."""
-    least = _least(figures) + 1e-9
-    return [(page, recall, surplus) for page, recall, surplus in figures.get("apart", ()) if min(recall, 1 - surplus) <= least]
-
-
-def _flags(figures: Mapping[str, Any]) -> Iterator[str]:
-    if apart := _apart(figures):
-        pages = ", ".join(f"{page} (recall {recall:.2f}, surplus {surplus:.2f})" for page, recall, surplus in apart)
-        yield f"The two readers differ, most of all on page{'s' if len(apart) > 1 else ''} {pages}"
-    for reason, words in LOST.items():
-        if pages := figures.get(reason):
-            yield f"{span_of(pages).capitalize()}: {words}"
-
-
-def _reread(figures: Mapping[str, Any]) -> str:
-    return f"{span_of(figures['reread']).capitalize()} taken from PDFium" if figures.get("reread") else ""
+def rows(documents: Mapping[str, doubts.Figures], chunks: Counter[str]) -> list[dict[str, Any]]:
+    """The documents by name; of very many the flagged and those on which the readers agree least."""
+    found: list[dict[str, Any]] = []
+    for name, figures in documents.items():
+        reread = figures.get("reread")
+        row = {"name": name, "chunks": chunks[name], "flags": list(doubts.flags(figures, chunks[name]))}
+        row |= {key: figures.get(key) for key in ("pages", "recall", "surplus")}
+        found.append(row | {"reread": f"{span_of(reread).capitalize()} taken from PDFium" if reread else ""})
+    found.sort(key=lambda row: (not row["flags"], doubts.least(documents[row["name"]]), row["name"]))
+    return sorted(found[:MOST_DOCUMENTS], key=lambda row: row["name"])
 
 
 def gather(settings: Preview, password: str | None = None) -> dict[str, Any]:
@@ -290,18 +206,19 @@ def gather(settings: Preview, password: str | None = None) -> dict[str, Any]:
     chunk = read_json(METRICS)
     documents, failed = chunk["documents"], chunk["failed"]
     pages = [
-        Page(name, number, _doubts(documents[name]).get(number, []), number in documents[name].get("reread", ()))
-        for name, number in choose(documents, settings.pages)
+        Page(name, number, doubts.by_page(figures).get(number, []), number in figures.get("reread", ()))
+        for name, number in doubts.choose(documents, settings.pages)
+        for figures in [documents[name]]
     ]
     chunks, lengths = read_chunks(jsonl.read(CHUNKS), pages)
     draw_all(pages, RAW, settings, password)
-    shown = rows(documents, failed, chunks)
+    read = {name: figures for name, figures in documents.items() if name not in failed}
     return {
         "accounts": {unit: chunk[unit] | {"verb": verb} for unit, verb in ACCOUNTS.items()},
         "histogram": histogram(lengths),
-        "documents": shown,
-        "documents_left_out": len(documents) - len(failed) - len(shown),
-        "flagged": sum(any(_flags(documents[name])) for name in documents if name not in failed),
+        "documents": rows(read, chunks),
+        "documents_left_out": max(0, len(read) - MOST_DOCUMENTS),
+        "flagged": sum(any(doubts.flags(figures, chunks[name])) for name, figures in read.items()),
         "failed": dict(list(failed.items())[:MOST_DOCUMENTS]),
         "failed_left_out": max(0, len(failed) - MOST_DOCUMENTS),
         "pages": pages,
@@ -314,7 +231,7 @@ def main(config: DictConfig) -> None:
     """Write report/chunks.html."""
     facts = gather(build(config, "preview"), os.environ.get(PASSWORD))
     write_text(TARGET, render("preview.html", facts))
-    print(f"preview: {len(facts['pages'])} pages beside their chunks in {TARGET}; look whether the cuts are right")
+    print(f"preview: {len(facts['pages'])} pages beside their chunks in {TARGET}: are the cuts right?")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The sections of a document and the sentences in them: what the splitters cut and join."""
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, takewhile
 from operator import itemgetter
@@ -9,12 +8,6 @@ from typing import NamedTuple
 
 from stages.blocks import Block, Passage
 from stages.sentences import spans
-
-# sentencex takes time with the square of the sentences, in some scripts: 80,000 characters of Japanese
-# in one block took 1.5 s, in windows of this many characters 0.1 s.
-WINDOW = 5_000
-# A capital, one of these and a full stop bring sentencex 1.0.32 down.
-WIDE_BLANK = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 
 
 class Section(NamedTuple):
@@ -94,23 +87,12 @@ def _common(paths: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 def sentences(block: Block, language: str) -> Iterator[Piece]:
     """Yield the sentences of a block; joined by their glue, they are its text."""
-    found = list(_spans(block.text, language))
+    found = list(spans(block.text, language))
     before: int | None = None
     for start, end in found:
         glue = "\n" if before is None else block.text[before:start]
         yield Piece(block.text[start:end], block.pages, glue, end == found[-1][1])
         before = end
-
-
-def _spans(text: str, language: str) -> Iterator[tuple[int, int]]:
-    text = text if text.isascii() else WIDE_BLANK.sub(" ", text)
-    at, size = 0, WINDOW
-    while at + size < len(text):
-        found = list(spans(text[at : at + size], language))
-        yield from ((at + start, at + end) for start, end in found[:-1])
-        # The last sentence may go on behind the window.
-        at, size = (at + found[-1][0], WINDOW) if len(found) > 1 else (at, 2 * size)
-    yield from ((at + start, at + end) for start, end in spans(text[at:], language))
 
 
 def join(pieces: Sequence[Piece]) -> str:

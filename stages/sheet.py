@@ -26,8 +26,8 @@ class Sheet:
     """One page as a reader gives it, page 1 first; `problem` says why it gives no text.
 
     A reader that knows the structure of the page gives `blocks`; the others give `spans`, in the
-    order in which they are drawn, and leave the rest to `stages.layout`. `rules` finds the lines and filled boxes that are
-    drawn on the page; it is asked only where a table may be.
+    order in which they are drawn, and leave the rest to `stages.layout`. `rules` finds the lines and
+    filled boxes that are drawn on the page; it is asked only where a table may be.
     """
 
     number: int

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from statistics import median
 
 from stages.lines import Line, letters
@@ -15,6 +16,7 @@ SHORT = 8.0  # points: a shorter rule is a tick, or the underline of a letter
 NEAR = 2.5  # points within which two rules meet
 SIDE_BY_SIDE = 3  # rows with cells side by side that make a look at the rules worth while
 FULL = 0.6  # of a cell's width: a line that fills it goes on in the next
+DRAWING = 2000  # rules on a page: more of them draw a picture
 CELL = " | "
 NARROW_LETTERS = " .,:;'|!()[]ijltfI"
 
@@ -30,7 +32,11 @@ def with_rows(sheet: Sheet, lines: list[Line]) -> list[Line]:
     rows: list[Line] = []
     for box in _grids(across, down):
         within = [line for line in lines if id(line) not in inside and _holds(box, line)]
-        columns = [x for x, top, bottom in down if box[0] + NEAR < x < box[2] - NEAR and bottom > box[1] and top < box[3]]
+        columns = [
+            x
+            for x, top, bottom in down
+            if box[0] + NEAR < x < box[2] - NEAR and bottom > box[1] and top < box[3]
+        ]
         if not columns or len(within) < SIDE_BY_SIDE:
             continue
         caption = _caption(lines, box)
@@ -56,7 +62,10 @@ def _parted(sheet: Sheet, within: list[Line], down: list[Rule]) -> list[Line]:
     crossed = [
         line
         for line in within
-        if any(line.left + NEAR < x < line.right - NEAR and top <= line.middle <= bottom for x, top, bottom in down)
+        if any(
+            line.left + NEAR < x < line.right - NEAR and top <= line.middle <= bottom
+            for x, top, bottom in down
+        )
     ]
     if not crossed:
         return within
@@ -64,7 +73,10 @@ def _parted(sheet: Sheet, within: list[Line], down: list[Rule]) -> list[Line]:
     spans = [
         span
         for span in sheet.spans
-        if any(b[0] <= span.left and span.right <= b[2] + span.size and b[1] <= span.top and span.bottom <= b[3] for b in boxes)
+        if any(
+            b[0] <= span.left and span.right <= b[2] + span.size and b[1] <= span.top and span.bottom <= b[3]
+            for b in boxes
+        )
     ]
     spans = [part for span in spans for part in _cut(span, down)]
     again = line_up(replace(sheet, spans=spans), [x for x, _, _ in down])
@@ -74,9 +86,7 @@ def _parted(sheet: Sheet, within: list[Line], down: list[Rule]) -> list[Line]:
 
 
 def _rows_of_cells(lines: Sequence[Line]) -> int:
-    return sum(
-        abs(a.middle - b.middle) < NEAR and a.right < b.left for a, b in zip(lines, lines[1:], strict=False)
-    )
+    return sum(abs(a.middle - b.middle) < NEAR and a.right < b.left for a, b in pairwise(lines))
 
 
 def _merged(boxes: Sequence[Box]) -> tuple[list[Rule], list[Rule]]:
@@ -107,24 +117,30 @@ def _chained(rules: list[Rule]) -> list[Rule]:
 
 def _grids(across: list[Rule], down: list[Rule]) -> Iterator[Box]:
     """The boxes around rules that meet: each is a table, a box of text, or a drawing."""
+    if len(across) + len(down) > DRAWING:
+        return
     left = list(across)
     while left:
         y, x0, x1 = left.pop(0)
-        box = [x0, y, x1, y]
-        grown = True
-        while grown:
-            grown = False
+        box, before = (x0, y, x1, y), None
+        while box != before:
+            before = box
             for at, start, end in down:
-                if box[0] - NEAR <= at <= box[2] + NEAR and start <= box[3] + NEAR and end >= box[1] - NEAR:
-                    if start < box[1] - NEAR or end > box[3] + NEAR:
-                        box[1], box[3], grown = min(box[1], start), max(box[3], end), True
-            for rule in list(left):
-                at, start, end = rule
-                if box[1] - NEAR <= at <= box[3] + NEAR and start <= box[2] + NEAR and end >= box[0] - NEAR:
-                    box[0], box[2], grown = min(box[0], start), max(box[2], end), True
-                    left.remove(rule)
+                if _meets(box[0], box[2], at) and start <= box[3] + NEAR and end >= box[1] - NEAR:
+                    box = (box[0], min(box[1], start), box[2], max(box[3], end))
+            met = [
+                r
+                for r in left
+                if _meets(box[1], box[3], r[0]) and r[1] <= box[2] + NEAR and r[2] >= box[0] - NEAR
+            ]
+            left = [rule for rule in left if rule not in met]
+            box = (min([box[0], *(r[1] for r in met)]), box[1], max([box[2], *(r[2] for r in met)]), box[3])
         if box[3] - box[1] > SHORT:
-            yield box[0], box[1], box[2], box[3]
+            yield box
+
+
+def _meets(low: float, high: float, at: float) -> bool:
+    return low - NEAR <= at <= high + NEAR
 
 
 def _cut(span: Span, down: list[Rule]) -> Iterator[Span]:
@@ -172,7 +188,9 @@ def _cell(line: Line, across: list[Rule], down: list[Rule], side: float) -> Cell
     x = line.left + min(4.0, (line.right - line.left) / 2)
     left = max((at for at, start, end in down if at <= x and start <= line.middle <= end), default=side)
     # An underline does not reach the side of its cell.
-    tops = (at for at, start, end in across if at < line.middle and start <= x <= end and start <= left + 2 * NEAR)
+    tops = (
+        at for at, start, end in across if at < line.middle and start <= x <= end and start <= left + 2 * NEAR
+    )
     return round(max(tops, default=0.0) / NEAR) * NEAR, left
 
 
@@ -185,13 +203,14 @@ def _by_baseline(band: list[list[Line]]) -> Iterator[list[list[Line]]]:
     starts = [
         line.middle
         for line in first
-        if sum(any(abs(line.middle - other.middle) < NEAR for other in cell) for cell in band[1:]) * 2 >= len(band) - 1
+        if sum(any(abs(line.middle - other.middle) < NEAR for other in cell) for cell in band[1:]) * 2
+        >= len(band) - 1
     ]
     if len(starts) < 2:
         yield band
         return
     bounds = [float("-inf"), *(start - NEAR for start in starts[1:]), float("inf")]
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in pairwise(bounds):
         row = [[line for line in cell if low <= line.middle < high] for cell in band]
         if any(row):
             yield [cell for cell in row if cell]
@@ -212,5 +231,10 @@ def _runs_on(band: list[list[Line]]) -> bool:
 def _row(cells: list[list[Line]]) -> Line:
     texts = ("\n".join(line.text for line in cell) for cell in cells)
     lines = [line for cell in cells for line in cell]
-    box = min(o.left for o in lines), min(o.top for o in lines), max(o.right for o in lines), max(o.bottom for o in lines)
+    box = (
+        min(o.left for o in lines),
+        min(o.top for o in lines),
+        max(o.right for o in lines),
+        max(o.bottom for o in lines),
+    )
     return Line(CELL.join(texts), *box, lines[0].size, all(line.bold for line in lines), row=True)

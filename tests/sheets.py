@@ -58,7 +58,7 @@ def sheet(spans: Sequence[Span] = (), rules: Sequence[Box] = ()) -> Sheet:
 def grid(across: Sequence[float], down: Sequence[float]) -> list[Box]:
     """The rules of a table: at these heights from side to side, and at these places from top to bottom."""
     rules = [(down[0], y, down[-1], y + 0.5) for y in across]
-    return rules + [(x, across[0], x + 0.5, across[-1]) for x in down]
+    return [*rules, *((x, across[0], x + 0.5, across[-1]) for x in down)]
 
 
 def texts(lines: Iterable[Any]) -> list[str]:
@@ -76,8 +76,25 @@ PLACE = st.one_of(
 )
 TEXT = st.one_of(
     st.sampled_from(
-        ["", "-", "- x", "12", "iv", "Page 3 of 9", "a) b", "1.2 Title", "CHAPTER TWO", "Figure 1", "A-1"]
-        + ["word-", "of the words that go on", "Ends here.", "Contents ..... 4", "\x011\x02", "1 A note here."]
+        [
+            "",
+            "-",
+            "- x",
+            "12",
+            "iv",
+            "Page 3 of 9",
+            "a) b",
+            "1.2 Title",
+            "CHAPTER TWO",
+            "Figure 1",
+            "A-1",
+            "word-",
+            "of the words that go on",
+            "Ends here.",
+            "Contents ..... 4",
+            "\x011\x02",
+            "1 A note here.",
+        ]
     ),
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12),
 )
@@ -96,24 +113,36 @@ ANY_PAGES = st.lists(ANY_LINES, max_size=6)
 
 
 def pdf(
-    pages: Sequence[Sequence[tuple[str, float, float, float]]], rotate: int = 0, *, inherited: bool = False
+    pages: Sequence[Sequence[tuple[str, float, float, float]]],
+    rotate: int = 0,
+    *,
+    font: str = "Helvetica",
+    drawn: str = "",
+    inherited: bool = False,
 ) -> bytes:
-    """A PDF whose pages hold (text, left, baseline from the bottom, size) in Helvetica, 600 by 800 points.
+    """A PDF whose pages hold (text, left, baseline from the bottom, size), 600 by 800 points.
 
-    Where the size is `inherited` it stands once, in the page tree.
+    Args:
+        pages: what stands on each.
+        rotate: degrees by which they are turned for reading.
+        font: its name.
+        drawn: operators that draw the same on every page.
+        inherited: the size of the pages stands once, in the page tree.
     """
     size = f"/MediaBox[0 0 {WIDTH:g} {HEIGHT:g}]"
     kids = " ".join(f"{4 + 2 * i} 0 R" for i in range(len(pages)))
     objects = [
         "<</Type/Catalog/Pages 2 0 R>>",
         f"<</Type/Pages/Kids[{kids}]/Count {len(pages)}{size * inherited}>>",
-        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>",
+        f"<</Type/Font/Subtype/Type1/BaseFont/{font}/Encoding/WinAnsiEncoding>>",
     ]
     for i, page in enumerate(pages):
-        drawn = "\n".join(f"BT /F {height} Tf {x} {y} Td ({text}) Tj ET" for text, x, y, height in page)
-        font = f"/Resources<</Font<</F 3 0 R>>>>/Rotate {rotate}{size * (not inherited)}"
-        objects.append(f"<</Type/Page/Parent 2 0 R{font}/Contents {5 + 2 * i} 0 R>>")
-        objects.append(f"<</Length {len(drawn)}>>stream\n{drawn}\nendstream")
+        content = "\n".join(
+            [drawn, *(f"BT /F {high} Tf {x} {y} Td ({text}) Tj ET" for text, x, y, high in page)]
+        )
+        page_of = f"/Resources<</Font<</F 3 0 R>>>>/Rotate {rotate}{size * (not inherited)}"
+        objects.append(f"<</Type/Page/Parent 2 0 R{page_of}/Contents {5 + 2 * i} 0 R>>")
+        objects.append(f"<</Length {len(content)}>>stream\n{content}\nendstream")
     out = b"%PDF-1.4\n"
     places = []
     for number, content in enumerate(objects, start=1):
@@ -121,4 +150,6 @@ def pdf(
         out += f"{number} 0 obj {content} endobj\n".encode("cp1252")
     table = "".join(f"{place:010} 00000 n \n" for place in places)
     head = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
-    return out + f"{head}trailer<</Root 1 0 R/Size {len(objects) + 1}>>\nstartxref\n{len(out)}\n%%EOF".encode()
+    return (
+        out + f"{head}trailer<</Root 1 0 R/Size {len(objects) + 1}>>\nstartxref\n{len(out)}\n%%EOF".encode()
+    )

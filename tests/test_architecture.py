@@ -69,7 +69,8 @@ def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
     option: Path, code_deps: dict[str, set[Path]]
 ) -> None:
     users = {
-        "parser": ["chunk"], "ocr": ["chunk"], "splitter": ["chunk"], "generator": ["generate"], "metric": ["score@squad"],
+        "parser": ["chunk"], "ocr": ["chunk"], "splitter": ["chunk"],
+        "generator": ["generate"], "metric": ["score@squad"],
         "method": ["train"], "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate"],
     }  # fmt: skip
     group = option.parent.name

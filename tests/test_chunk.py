@@ -137,13 +137,17 @@ def test_short_chunks_and_copies_are_dropped_and_counted(raw: Path) -> None:
 def test_too_small_a_share_fails_with_the_reasons(raw: Path) -> None:
     (raw / "a.pdf").write_bytes(pdf(SEALS))
     (raw / "b.pdf").write_bytes(pdf(SEALS))
-    with pytest.raises(FolioError, match=r"kept 1 of 2 chunks, less than chunk\.keep_share=0\.6.*1 duplicate"):
+    with pytest.raises(
+        FolioError, match=r"kept 1 of 2 chunks, less than chunk\.keep_share=0\.6.*1 duplicate"
+    ):
         chunked(raw, keep_share=0.6)
 
 
 def test_the_order_does_not_depend_on_which_worker_is_done_first(raw: Path) -> None:
     for number in range(12):
-        pages = [f"Pump {number} moves water from tank {page} to the upper one." for page in range(1 + number % 3)]
+        pages = [
+            f"Pump {number} moves water from tank {page} to the upper one." for page in range(1 + number % 3)
+        ]
         (raw / f"{number:02}.pdf").write_bytes(pdf(*pages))
     one, _ = chunked(raw, workers=1, duplicate_similarity=1.0)
     many, _ = chunked(raw, workers=4, duplicate_similarity=1.0)
@@ -161,7 +165,9 @@ def test_what_cannot_be_read_is_reported_and_left_out(raw: Path, capsys: pytest.
     assert [row["document"] for row in records] == ["good.pdf"]
     assert figures["files"] == {"in": 2, "kept": 1, "dropped": {"no_text": 1}}
     assert figures["pages"] == {"in": 2, "kept": 1, "dropped": {"no_text": 1}}
-    assert figures["failed"]["scan.pdf"].endswith("scan.pdf has no text layer on page 1; run with ocr=tesseract")
+    assert figures["failed"]["scan.pdf"].endswith(
+        "scan.pdf gives no text: page 1 has no text layer: run with ocr=tesseract"
+    )
     assert f"warning: {figures['failed']['scan.pdf']}" in capsys.readouterr().out
 
 
@@ -171,7 +177,7 @@ def test_pages_without_text_are_named(raw: Path, capsys: pytest.CaptureFixture[s
     assert figures["pages"] == {"in": 5, "kept": 2, "dropped": {"no_text": 3}}
     assert figures["documents"]["a.pdf"]["no_text"] == [2, 3, 5]
     said = capsys.readouterr().out
-    assert "a.pdf: pages 2 to 3, 5 have no text layer; ocr=tesseract reads such pages" in said
+    assert "a.pdf: pages 2 to 3, 5 have no text layer: run with ocr=tesseract" in said
 
 
 def test_under_strict_one_bad_file_fails_the_stage(raw: Path) -> None:

@@ -1,4 +1,5 @@
 import time
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ def test_two_columns_are_read_one_after_the_other() -> None:
 
 def test_three_columns_are_read_one_after_the_other() -> None:
     columns = [prose(name, left=72 + 170 * i, chars=30) for i, name in enumerate("abc")]
-    assert read(sum(columns, [])) == [named("a", 8), named("b", 8), named("c", 8)]
+    assert read([*chain.from_iterable(columns)]) == [named("a", 8), named("b", 8), named("c", 8)]
 
 
 def test_columns_of_different_line_heights_are_columns() -> None:
@@ -45,14 +46,18 @@ def test_columns_of_different_line_heights_are_columns() -> None:
 
 def test_a_title_over_both_columns_comes_first() -> None:
     title = line("title of the whole page over both of its columns " * 2, LEFT, 60, right=530)
-    assert sum(read([title, *prose("a"), *prose("b", left=RIGHT)]), []) == ["title", *named("a", 8), *named("b", 8)]
+    assert [*chain.from_iterable(read([title, *prose("a"), *prose("b", left=RIGHT)]))] == [
+        "title",
+        *named("a", 8),
+        *named("b", 8),
+    ]
 
 
 def test_a_table_over_both_columns_parts_what_stands_above_from_what_stands_below() -> None:
     above = [*prose("a"), *prose("b", left=RIGHT)]
     table = stack(["table of the whole page over both of its columns"] * 3, LEFT, 240, right=530)
     below = [*prose("c", top=320), *prose("d", left=RIGHT, top=320)]
-    assert sum(read(above + table + below), []) == [
+    assert [*chain.from_iterable(read(above + table + below))] == [
         *named("a", 8),
         *named("b", 8),
         *["table"] * 3,
@@ -73,13 +78,13 @@ def test_a_figure_within_a_column_leaves_the_columns_as_they_are() -> None:
     # The second column goes on 30 lines further down, below a drawing.
     right = [*prose("b", 8, RIGHT), *prose("c", 8, RIGHT, 100 + 38 * 12)]
     found = read([*prose("a", 46), *right])
-    assert sum(found, []) == [*named("a", 46), *named("b", 8), *named("c", 8)]
+    assert [*chain.from_iterable(found)] == [*named("a", 46), *named("b", 8), *named("c", 8)]
 
 
 def test_a_caption_in_the_column_of_its_figure_stays_there() -> None:
     caption = line("Figure 2. The intake, seen from the ship's", RIGHT, 400)
     right = [*prose("b", 20, RIGHT), caption, *prose("c", 8, RIGHT, 424)]
-    found = sum(read([*prose("a", 35), *right]), [])
+    found = [*chain.from_iterable(read([*prose("a", 35), *right]))]
     assert found == [*named("a", 35), *named("b", 20), "Figure", *named("c", 8)]
 
 
@@ -101,7 +106,10 @@ def test_numbers_side_by_side_are_no_columns() -> None:
 def test_names_beside_numbers_are_no_columns() -> None:
     table = []
     for i, word in enumerate(WORDS):
-        table += [line(f"{word} housing of steel", 72, 100 + 12 * i), line(f"{i}.25 {i}.75", 310, 100 + 12 * i)]
+        table += [
+            line(f"{word} housing of steel", 72, 100 + 12 * i),
+            line(f"{i}.25 {i}.75", 310, 100 + 12 * i),
+        ]
     assert len(read(table)) == 1
 
 
@@ -111,7 +119,9 @@ def test_three_lines_side_by_side_are_no_columns() -> None:
 
 
 def test_bullets_before_their_items_are_no_column() -> None:
-    items = [part for i, text in enumerate(prose("a", left=90)) for part in (line("•", 72, 100 + 12 * i), text)]
+    items = [
+        part for i, text in enumerate(prose("a", left=90)) for part in (line("•", 72, 100 + 12 * i), text)
+    ]
     assert len(read(items)) == 1
 
 

@@ -83,12 +83,16 @@ def test_an_item_goes_on_and_a_heading_does_not() -> None:
 
 
 def test_a_footnote_does_not_tear_the_paragraph_that_goes_on_over_the_page() -> None:
-    found = joined([paragraph("The pump is", 1), paragraph("Built in 1901.", 1, "footnote")], [paragraph("old.", 2)])
+    found = joined(
+        [paragraph("The pump is", 1), paragraph("Built in 1901.", 1, "footnote")], [paragraph("old.", 2)]
+    )
     assert [text for _, text, _ in found] == ["The pump is old.", "Built in 1901."]
 
 
 def test_a_footnote_follows_the_paragraph_that_calls_it() -> None:
-    found = joined([paragraph("The pump is old.", 1), paragraph("Built in 1901.", 1, "footnote")], [paragraph("So.", 2)])
+    found = joined(
+        [paragraph("The pump is old.", 1), paragraph("Built in 1901.", 1, "footnote")], [paragraph("So.", 2)]
+    )
     assert [text for _, text, _ in found] == ["The pump is old.", "Built in 1901.", "So."]
 
 
@@ -140,7 +144,12 @@ def test_a_heading_that_only_begins_with_the_name_stays() -> None:
 
 @pytest.mark.parametrize(
     ("pages", "text"),
-    [([3], "page 3"), ([3, 4], "pages 3 to 4"), ([3, 7, 8, 9], "pages 3, 7 to 9"), ([1, 3, 5], "pages 1, 3, 5")],
+    [
+        ([3], "page 3"),
+        ([3, 4], "pages 3 to 4"),
+        ([3, 7, 8, 9], "pages 3, 7 to 9"),
+        ([1, 3, 5], "pages 1, 3, 5"),
+    ],
 )
 def test_pages_are_named_in_runs(pages: list[int], text: str) -> None:
     assert span_of(pages) == text
@@ -161,7 +170,9 @@ SENTENCES = [
 ]
 
 
-def written(tmp_path: Path, pages: Sequence[Sequence[tuple[str, float, float, float]]], name: str = "a.pdf") -> Path:
+def written(
+    tmp_path: Path, pages: Sequence[Sequence[tuple[str, float, float, float]]], name: str = "a.pdf"
+) -> Path:
     path = tmp_path / name
     path.write_bytes(pdf(pages))
     return path
@@ -187,7 +198,9 @@ def test_every_letter_of_a_file_is_kept_or_dropped_for_a_reason(tmp_path: Path) 
     assert not [record for record in records if "PUMP GUIDE" in record["text"]]
 
 
-def test_a_record_names_its_document_and_pages_and_its_id_depends_on_both_text_and_document(tmp_path: Path) -> None:
+def test_a_record_names_its_document_and_pages_and_its_id_depends_on_both_text_and_document(
+    tmp_path: Path,
+) -> None:
     path = written(tmp_path, [text_of(0)])
     (first, *_), (other, *_) = (reader()(path, name)[0] for name in ("a.pdf", "b.pdf"))
     assert (first["document"], first["pages"]) == ("a.pdf", [1, 1])

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from stages.furniture import remove, shape
 from stages.lines import Line
-from tests.sheets import ANY_PAGES, line, stack, texts
+from tests.sheets import ANY_PAGES, line, stack
 
 PARTS = "intake gearbox flywheel rudder anchor winch mast hatch bilge keel".split()
 Book = list[list[Line]]
@@ -57,7 +57,18 @@ def test_a_chapter_name_goes_from_the_footer_where_other_chapters_have_theirs() 
 
 @pytest.mark.parametrize(
     "number",
-    ["{0}", "- {0} -", "[{0}]", "Page {0}", "Page {0} of 9", "page {0}/9", "p. {0}", "Seite {0} von 9", "A-{0}", "({0})"],
+    [
+        "{0}",
+        "- {0} -",
+        "[{0}]",
+        "Page {0}",
+        "Page {0} of 9",
+        "page {0}/9",
+        "p. {0}",
+        "Seite {0} von 9",
+        "A-{0}",
+        "({0})",
+    ],
 )
 @pytest.mark.parametrize("top", [30, 760])
 def test_numbers_that_count_the_pages_go(number: str, top: float) -> None:
@@ -101,7 +112,8 @@ def test_a_number_within_the_text_stays() -> None:
 
 def test_a_label_that_recurs_in_the_middle_of_pages_stays() -> None:
     pages = [
-        [*stack(PARTS, 72, 40 + 9 * n), line("DISCUSSION", 72, 300 + 7 * n), *body(n, 400 + 11 * n)] for n in range(8)
+        [*stack(PARTS, 72, 40 + 9 * n), line("DISCUSSION", 72, 300 + 7 * n), *body(n, 400 + 11 * n)]
+        for n in range(8)
     ]
     for n, page in enumerate(pages):
         page[: len(PARTS)] = stack((f"{part} {'x' * n}" for part in PARTS), 72, 40 + 9 * n)
@@ -151,7 +163,15 @@ def test_the_rows_of_one_page_that_differ_in_numbers_alone_are_no_running_lines(
 
 
 def test_a_line_on_less_than_a_twentieth_of_the_pages_stays() -> None:
-    assert removed(book(80, lambda n: line("Safety first", 72, 30) if n < 4 else line(f"On {PARTS[n % 10] * n}", 72, 30))) == []
+    assert (
+        removed(
+            book(
+                80,
+                lambda n: line("Safety first", 72, 30) if n < 4 else line(f"On {PARTS[n % 10] * n}", 72, 30),
+            )
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("step", [1, 5])
@@ -191,7 +211,12 @@ def test_nothing_gives_nothing(pages: Book) -> None:
 
 @pytest.mark.parametrize(
     ("text", "wording"),
-    [("Pump Guide 12", "pump guide"), ("12 PUMP GUIDE", "pump guide"), ("Chapter iv of 9", "chapter # of"), ("17", "")],
+    [
+        ("Pump Guide 12", "pump guide"),
+        ("12 PUMP GUIDE", "pump guide"),
+        ("Chapter iv of 9", "chapter # of"),
+        ("17", ""),
+    ],
 )
 def test_the_wording_of_a_line_has_neither_number_nor_case(text: str, wording: str) -> None:
     assert shape(text) == wording
@@ -218,7 +243,10 @@ def test_of_one_page_no_line_is_a_running_line(pages: Book) -> None:
 def pages_of(kind: str) -> Sequence[list[Line]]:
     match kind:
         case "2,000 pages of 3 lines":
-            return [[line("Head", 72, 30), line(f"Text {'x' * n}", 72, 300), line(f"{n}", 300, 760)] for n in range(2000)]
+            return [
+                [line("Head", 72, 30), line(f"Text {'x' * n}", 72, 300), line(f"{n}", 300, 760)]
+                for n in range(2000)
+            ]
         case "a page of 5,000 lines":
             return [[line(f"word {'x' * (i % 90)}", 72, i / 7) for i in range(5000)]]
         case "5,000 lines at one place":

@@ -1,6 +1,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -26,14 +27,16 @@ def prose(sentence: str, top: float, left: float = 72.0, **more: object) -> list
     return found
 
 
-BODY = prose("The pump moves water from the hold to the sea, and it runs as long as the engine does. " * 4, 400)
+BODY = prose(
+    "The pump moves water from the hold to the sea, and it runs as long as the engine does. " * 4, 400
+)
 
 
 def arranged(*flows: Sequence[Line], skip_contents: bool = True) -> tuple[list[Block], Counter[str]]:
     """The blocks of the flows, each on a page of its own, followed by a page of text in the usual font."""
     dropped: Counter[str] = Counter()
     pages = [Page(i + 1, [list(flow)]) for i, flow in enumerate([*flows, BODY])]
-    return sum(arrange(pages, dropped, skip_contents)[:-1], []), +dropped
+    return [*chain.from_iterable(arrange(pages, dropped, skip_contents)[:-1])], +dropped
 
 
 def kinds(*flows: Sequence[Line]) -> list[tuple[str, str]]:
@@ -75,26 +78,40 @@ def test_the_parts_of_a_number_give_the_level() -> None:
 
 
 def test_the_font_gives_the_level_where_nothing_is_numbered() -> None:
-    found = headings([line("Seals", 72, 140, size=13), line("Pumps", 72, 100, size=18), line("Ropes", 72, 220, size=13)])
+    found = headings(
+        [line("Seals", 72, 140, size=13), line("Pumps", 72, 100, size=18), line("Ropes", 72, 220, size=13)]
+    )
     assert sorted(found) == [(1, "Pumps"), (2, "Ropes"), (2, "Seals")]
 
 
 def test_a_heading_without_number_has_the_level_of_the_numbered_ones_in_its_font() -> None:
-    found = headings([line("1 Pumps", 72, 100, size=18), line("1.1 Seals", 72, 140, size=14), line("Ropes", 72, 220, size=14)])
+    found = headings(
+        [
+            line("1 Pumps", 72, 100, size=18),
+            line("1.1 Seals", 72, 140, size=14),
+            line("Ropes", 72, 220, size=14),
+        ]
+    )
     assert found == [(1, "1 Pumps"), (2, "1.1 Seals"), (2, "Ropes")]
 
 
 def test_a_number_set_apart_from_its_title_belongs_to_it() -> None:
-    assert headings([line("2.1", 72, bold=True), line("Seals", 110, bold=True), *prose("They wear.", 130)]) == [(2, "2.1 Seals")]
+    assert headings(
+        [line("2.1", 72, bold=True), line("Seals", 110, bold=True), *prose("They wear.", 130)]
+    ) == [(2, "2.1 Seals")]
 
 
 def test_a_chapter_s_number_and_the_title_below_are_one_heading() -> None:
-    assert headings([line("CHAPTER TWO", size=18), line("THE ENGINE ROOM", 72, 140, size=14)]) == [(1, "CHAPTER TWO THE ENGINE ROOM")]
+    assert headings([line("CHAPTER TWO", size=18), line("THE ENGINE ROOM", 72, 140, size=14)]) == [
+        (1, "CHAPTER TWO THE ENGINE ROOM")
+    ]
 
 
 @pytest.mark.parametrize("text", ["Appendix A", "APPENDIX B—SPARE PARTS", "Annex 2 Tools"])
 def test_an_appendix_stands_at_the_first_level(text: str) -> None:
-    assert headings([line("1 Pumps", size=18), line("1.1 Seals", 72, 140, size=14), line(text, 72, 200, size=14)])[-1] == (1, text)
+    assert headings(
+        [line("1 Pumps", size=18), line("1.1 Seals", 72, 140, size=14), line(text, 72, 200, size=14)]
+    )[-1] == (1, text)
 
 
 def test_a_title_that_fills_its_line_goes_on_in_the_next() -> None:
@@ -105,7 +122,10 @@ def test_a_title_that_fills_its_line_goes_on_in_the_next() -> None:
 
 def test_a_centred_title_of_two_lines_is_one() -> None:
     title = [line("Opening", 187, 100, size=14), line("the intake by hand", 148.5, 117, size=14)]
-    assert kinds([*title, *prose("It is opened by hand. " * 5, 150)])[0] == ("heading", "Opening the intake by hand")
+    assert kinds([*title, *prose("It is opened by hand. " * 5, 150)])[0] == (
+        "heading",
+        "Opening the intake by hand",
+    )
 
 
 def test_authors_whose_list_goes_on_after_a_comma_stay_together() -> None:
@@ -123,7 +143,9 @@ def test_of_a_numbered_bold_sentence_the_number_is_the_heading_and_the_sentence_
 
 
 def test_a_paragraph_that_begins_in_bold_is_no_heading() -> None:
-    found = kinds([line("Seals. They wear and are renewed each year.", lead=True), *prose("So do ropes.", 130)])
+    found = kinds(
+        [line("Seals. They wear and are renewed each year.", lead=True), *prose("So do ropes.", 130)]
+    )
     assert found[0] == ("paragraph", "Seals. They wear and are renewed each year.")
 
 
@@ -132,7 +154,9 @@ def test_paragraphs_that_begin_in_bold_are_parted() -> None:
     assert [text for _, text in kinds(leads)] == ["Seals. They wear.", "Ropes. They rot."]
 
 
-@pytest.mark.parametrize("text", ["Figure 2. The intake", "Table 3-1: Parts", "TABLE 4 PARTS OF THE PUMP", "Exhibit A-1 Ropes"])
+@pytest.mark.parametrize(
+    "text", ["Figure 2. The intake", "Table 3-1: Parts", "TABLE 4 PARTS OF THE PUMP", "Exhibit A-1 Ropes"]
+)
 def test_a_caption_is_no_heading(text: str) -> None:
     assert kinds([line(text, bold=True), *prose("It is opened by hand.", 130)])[0] == ("paragraph", text)
 
@@ -165,17 +189,28 @@ def test_bullets_make_items(bullet: str) -> None:
 @pytest.mark.parametrize("form", ["{}.", "{})", "({})"])
 @pytest.mark.parametrize("marks", ["123", "abc", ("i", "ii", "iii")])
 def test_enumerators_make_items(form: str, marks: Sequence[str]) -> None:
-    found = [line(f"{form.format(mark)} open number {i} first.", 72, 100 + 12 * i) for i, mark in enumerate(marks)]
+    found = [
+        line(f"{form.format(mark)} open number {i} first.", 72, 100 + 12 * i) for i, mark in enumerate(marks)
+    ]
     assert kinds(found) == [("item", part.text) for part in found]
 
 
 def test_a_bullet_set_apart_belongs_to_its_item() -> None:
-    found = [line("•", 72, 100), line("open the intake", 90, 100), line("•", 72, 112), line("close it", 90, 112)]
+    found = [
+        line("•", 72, 100),
+        line("open the intake", 90, 100),
+        line("•", 72, 112),
+        line("close it", 90, 112),
+    ]
     assert kinds(found) == [("item", "- open the intake"), ("item", "- close it")]
 
 
 def test_an_item_goes_on_below_its_text() -> None:
-    found = [line("•", 72), line("open the intake with both", 90, right=FULL), line("hands and close it", 90, 112)]
+    found = [
+        line("•", 72),
+        line("open the intake with both", 90, right=FULL),
+        line("hands and close it", 90, 112),
+    ]
     assert kinds([*found, line("•", 72, 124), line("rest", 90, 124)]) == [
         ("item", "- open the intake with both hands and close it"),
         ("item", "- rest"),
@@ -183,22 +218,33 @@ def test_an_item_goes_on_below_its_text() -> None:
 
 
 def test_a_first_line_that_is_set_in_begins_a_paragraph() -> None:
-    one = prose("The intake opens upwards when the handle is turned to the left, and so it goes on to do.", 100)
-    two = prose("The outlet opens downwards when the handle is turned to the left, and it goes on as well.", 124)
+    one = prose(
+        "The intake opens upwards when the handle is turned to the left, and so it goes on to do.", 100
+    )
+    two = prose(
+        "The outlet opens downwards when the handle is turned to the left, and it goes on as well.", 124
+    )
     two[0].left += 15
     assert len(kinds([*one, *two])) == 2
 
 
 def test_a_hanging_indent_holds_a_paragraph_together() -> None:
-    entry = prose("Smith, J. (2001). On the many intakes of the ship and how they are opened. Volume 12.", 100)
+    entry = prose(
+        "Smith, J. (2001). On the many intakes of the ship and how they are opened. Volume 12.", 100
+    )
     entry[1].left += 20
-    other = prose("Taylor, A. (2003). On the many outlets of the ship and how they are closed. Volume 3.", 124)
+    other = prose(
+        "Taylor, A. (2003). On the many outlets of the ship and how they are closed. Volume 3.", 124
+    )
     other[1].left += 20
     assert [text[:6] for _, text in kinds([*entry, *other])] == ["Smith,", "Taylor"]
 
 
 def test_a_gap_parts_paragraphs() -> None:
-    one, two = (prose("It opens upwards when the handle is turned to the left, and it goes on to do so.", top) for top in (100, 140))
+    one, two = (
+        prose("It opens upwards when the handle is turned to the left, and it goes on to do so.", top)
+        for top in (100, 140)
+    )
     assert len(kinds([*one, *two])) == 2
 
 
@@ -216,8 +262,14 @@ def test_double_spaced_lines_are_one_paragraph() -> None:
 
 def test_a_line_that_is_loosely_set_is_no_table_row() -> None:
     # Wide blanks behind sentences, one line below the other.
-    lines = [line("The intake opens upwards with care.", 72, 100), line("It closes, too.", 261, 100, right=FULL)]
-    lines += [line("The outlet opens downwards.", 72, 112), line("It closes as well, and", 219, 112, right=FULL)]
+    lines = [
+        line("The intake opens upwards with care.", 72, 100),
+        line("It closes, too.", 261, 100, right=FULL),
+    ]
+    lines += [
+        line("The outlet opens downwards.", 72, 112),
+        line("It closes as well, and", 219, 112, right=FULL),
+    ]
     lines += [line("rests.", 72, 124)]
     assert kinds(lines) == [
         (
@@ -230,21 +282,37 @@ def test_a_line_that_is_loosely_set_is_no_table_row() -> None:
 
 def test_terms_beside_their_explanations_are_rows() -> None:
     found = []
-    for i, (term, text) in enumerate([("GC", "gas chromatograph"), ("IDL", "detection limit"), ("eV", "electron volt")]):
+    for i, (term, text) in enumerate(
+        [("GC", "gas chromatograph"), ("IDL", "detection limit"), ("eV", "electron volt")]
+    ):
         found += [line(term, 72, 100 + 14 * i), line(text, 160, 100 + 14 * i)]
     found += [line("TIOC", 72, 142), line("compound that has been identified tentatively", 160, 142)]
-    assert kinds(found)[:3] == [("row", "GC | gas chromatograph"), ("row", "IDL | detection limit"), ("row", "eV | electron volt")]
+    assert kinds(found)[:3] == [
+        ("row", "GC | gas chromatograph"),
+        ("row", "IDL | detection limit"),
+        ("row", "eV | electron volt"),
+    ]
 
 
 def test_a_term_of_two_lines_beside_its_explanation_is_one_term() -> None:
-    found = [line("Incident", 72, 100), line("A violation or the imminent threat of one", 160, 100, right=FULL)]
+    found = [
+        line("Incident", 72, 100),
+        line("A violation or the imminent threat of one", 160, 100, right=FULL),
+    ]
     found += [line("handling", 72, 112), line("of a rule.", 160, 112)]
     (block,) = arranged(found)[0]
-    assert block.text.replace(" |", "") == "Incident handling A violation or the imminent threat of one of a rule."
+    assert (
+        block.text.replace(" |", "")
+        == "Incident handling A violation or the imminent threat of one of a rule."
+    )
 
 
 def test_cells_side_by_side_in_several_rows_are_rows() -> None:
-    found = [part for i in range(3) for part in (line("rotor", 72, 100 + 12 * i), line(f"{i} kg", 200, 100 + 12 * i))]
+    found = [
+        part
+        for i in range(3)
+        for part in (line("rotor", 72, 100 + 12 * i), line(f"{i} kg", 200, 100 + 12 * i))
+    ]
     assert kinds(found) == [("row", f"rotor | {i} kg") for i in range(3)]
 
 
@@ -252,7 +320,9 @@ def test_cells_side_by_side_in_several_rows_are_rows() -> None:
 
 
 def test_contents_lines_with_leaders_go() -> None:
-    entries = [line(f"{i} Chapter {'of the pump ' * i}........ {i * 3}", 72, 100 + 12 * i) for i in range(1, 4)]
+    entries = [
+        line(f"{i} Chapter {'of the pump ' * i}........ {i * 3}", 72, 100 + 12 * i) for i in range(1, 4)
+    ]
     blocks, dropped = arranged([line("Contents", size=14), *entries])
     assert [block.text for block in blocks] == ["Contents"]
     assert dropped == {"contents_line": sum(letters(part.text) for part in entries)}
@@ -296,7 +366,15 @@ def test_a_footnote_and_the_mark_that_calls_it_lose_their_number() -> None:
 
 
 def test_a_raised_number_that_calls_no_footnote_stays() -> None:
-    assert kinds(prose(f"An area of 3 m{MARK[0]}2{MARK[1]} is enough.", 100)) == [("paragraph", "An area of 3 m2 is enough.")]
+    assert kinds(prose(f"An area of 3 m{MARK[0]}2{MARK[1]} is enough.", 100)) == [
+        ("paragraph", "An area of 3 m2 is enough.")
+    ]
+
+
+def test_a_raised_number_that_stands_alone_at_the_foot_leaves_no_mark() -> None:
+    text = prose(f"The pump is old{MARK[0]}7{MARK[1]} and runs well.", 100)
+    blocks, _ = arranged([*text, line(f"{MARK[0]}7{MARK[1]}", 72, 300, size=6)])
+    assert not any(mark in block.text for block in blocks for mark in MARK)
 
 
 def test_small_print_without_a_number_at_the_foot_is_no_footnote() -> None:
@@ -350,7 +428,9 @@ def test_the_body_s_font_is_that_of_most_letters() -> None:
 @given(ANY_PAGES)
 def test_letters_in_are_letters_kept_and_letters_dropped(pages: list[list[Line]]) -> None:
     dropped: Counter[str] = Counter()
-    blocks = sum(arrange([Page(i, [flow]) for i, flow in enumerate(pages, 1)], dropped, True), [])
+    blocks = [
+        *chain.from_iterable(arrange([Page(i, [flow]) for i, flow in enumerate(pages, 1)], dropped, True))
+    ]
     given = sum(letters(line.text) for page in pages for line in page)
     assert given == sum(letters(block.text) for block in blocks) + dropped.total()
     assert all(1 <= block.level <= 6 for block in blocks if block.kind == "heading")
@@ -362,14 +442,19 @@ def large(kind: str) -> list[list[Line]]:
         case "a paragraph of cut words":
             return [[line("words that go on without an end in sight-", 72, 12.0 * i) for i in range(5000)]]
         case "2,000 pages":
-            return [[line(f"Some words of text {k} {'x' * n}"[:90], 72, 12.0 * k) for k in range(3)] for n in range(2000)]
+            return [
+                [line(f"Some words of text {k} {'x' * n}"[:90], 72, 12.0 * k) for k in range(3)]
+                for n in range(2000)
+            ]
         case "headings in many fonts":
             return [[line(f"Heading {i}", 72, 3000.0 * i, size=10 + i / 2) for i in range(5000)]]
         case _:
             return [[line("." * 5000 + "x", 72, 12.0 * i) for i in range(100)]]
 
 
-@pytest.mark.parametrize("kind", ["a paragraph of cut words", "2,000 pages", "headings in many fonts", "dots"])
+@pytest.mark.parametrize(
+    "kind", ["a paragraph of cut words", "2,000 pages", "headings in many fonts", "dots"]
+)
 def test_large_documents_take_about_a_second_at_most(kind: str) -> None:
     pages = [Page(i, [flow]) for i, flow in enumerate(large(kind), 1)]
     start = time.process_time()

@@ -46,7 +46,12 @@ def test_a_wide_gap_parts_two_lines() -> None:
 
 
 def test_lines_come_from_top_to_bottom_and_from_left_to_right() -> None:
-    assert read(span("d", 300, 112), span("c", 72, 112), span("b", 300), span("a", 72)) == ["a", "b", "c", "d"]
+    assert read(span("d", 300, 112), span("c", 72, 112), span("b", 300), span("a", 72)) == [
+        "a",
+        "b",
+        "c",
+        "d",
+    ]
 
 
 def test_a_raised_number_is_marked_until_it_is_known_what_it_calls() -> None:
@@ -70,7 +75,8 @@ def test_the_line_has_the_size_of_its_longest_piece_and_the_box_of_all() -> None
 
 def test_bold_is_what_is_bold_throughout() -> None:
     bold, mixed = (
-        lines(sheet([span("Seals.", bold=True), span("They wear.", 105, bold=bold)]))[0] for bold in (True, False)
+        lines(sheet([span("Seals.", bold=True), span("They wear.", 105, bold=bold)]))[0]
+        for bold in (True, False)
     )
     assert (bold.bold, bold.lead) == (True, False)
     assert (mixed.bold, mixed.lead) == (False, True)
@@ -104,7 +110,9 @@ def test_a_banner_that_overlaps_a_line_is_a_line_of_its_own() -> None:
 
 
 def test_a_span_drawn_twice_is_read_once() -> None:
-    assert read(span("bold by overprinting"), span("bold by overprinting", 72.3, 100.2)) == ["bold by overprinting"]
+    assert read(span("bold by overprinting"), span("bold by overprinting", 72.3, 100.2)) == [
+        "bold by overprinting"
+    ]
 
 
 def test_the_same_word_at_two_places_is_read_twice() -> None:
@@ -145,7 +153,9 @@ def test_a_degree_sign_drawn_over_the_blank_left_for_it_goes_there() -> None:
 
 def test_columns_of_vertical_writing_are_read_from_right_to_left() -> None:
     # A column's box begins at its first sign and ends left of it.
-    first, second = (Span(text, left, 100, left - 50, 110, 10.0) for text, left in (("序は", 500), ("現象", 480)))
+    first, second = (
+        Span(text, left, 100, left - 50, 110, 10.0) for text, left in (("序は", 500), ("現象", 480))
+    )
     assert read(second, first) == ["序は", "現象"]
 
 
@@ -177,13 +187,20 @@ def test_spans_of_different_texts_keep_every_letter(spans: list[Span]) -> None:
 
 def crowd(count: int) -> dict[str, list[Span]]:
     words = [f"word{i}" for i in range(count)]
-    caps = [span("A", 10, i, size=50) if i % 2 else span("more than twenty letters", 40, i) for i in range(count)]
+    caps = [
+        span("A", 10, i, size=50) if i % 2 else span("more than twenty letters", 40, i) for i in range(count)
+    ]
     return {
-        "a table": [span(word, 12 * (i % 50), 12 * (i // 50), right=12 * (i % 50) + 8) for i, word in enumerate(words)],
+        "a table": [
+            span(word, 12 * (i % 50), 12 * (i // 50), right=12 * (i % 50) + 8) for i, word in enumerate(words)
+        ],
         "one row": [span(word, 40 * i) for i, word in enumerate(words)],
         "one place": [span(word, 72 + i / 100) for i, word in enumerate(words)],
         "initials": caps,
-        "marks on a line": [span("x " * 2500, 0, right=1e4), *(span("°", 2 * i, right=2 * i + 3) for i in range(count))],
+        "marks on a line": [
+            span("x " * 2500, 0, right=1e4),
+            *(span("°", 2 * i, right=2 * i + 3) for i in range(count)),
+        ],
     }
 
 

@@ -20,7 +20,9 @@ def written(tmp_path: Path, *pages: list[tuple[str, float, float, float]], rotat
 
 
 def test_the_text_of_each_page(tmp_path: Path) -> None:
-    with pdfium.opened(written(tmp_path, [("The pump.", 72, 700, 10)], [], [("A seal.", 72, 700, 10)]), None) as document:
+    with pdfium.opened(
+        written(tmp_path, [("The pump.", 72, 700, 10)], [], [("A seal.", 72, 700, 10)]), None
+    ) as document:
         assert [text.strip() for text in pdfium.texts(document)] == ["The pump.", "", "A seal."]
 
 
@@ -87,7 +89,9 @@ def test_a_file_that_needs_a_password_says_where_to_set_it() -> None:
 
 def test_a_page_tree_that_holds_itself_ends_in_a_process_of_its_own() -> None:
     # PDFium may crash on it; Folio reads every file in a worker for this reason.
-    code = "import sys; from pathlib import Path; from stages import pdfium; list(pdfium.texts(pdfium.opened(Path(sys.argv[1]), None)))"
+    code = "import sys; from stages import pdfium; list(pdfium.texts(pdfium.opened(sys.argv[1], None)))"
     path = NASTY / "corrupt_recursive_page_tree.pdf"
-    done = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, timeout=30, check=False
+    )
     assert done.returncode in (0, 1) or done.returncode < 0

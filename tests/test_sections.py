@@ -1,8 +1,8 @@
 import pytest
 
 from stages.blocks import Block
-from stages.sections import WINDOW, join, sections, sentences
-from stages.sentences import spans
+from stages.sections import join, sections, sentences
+from stages.sentences import WINDOW, spans
 
 
 def heading(text: str, level: int) -> Block:

@@ -37,7 +37,9 @@ def test_spans_count_characters_not_bytes() -> None:
 
 
 @settings(derandomize=True, deadline=None)
-@given(st.text(alphabet="aB1 .?!\n\t\"'()é検。\u2028😀", max_size=80), st.sampled_from(["en", "de", "ja"]))
+@given(
+    st.text(alphabet="aB1 .?!\n\t\"'()é検。\xa0\u2028😀", max_size=80), st.sampled_from(["en", "de", "ja"])
+)
 def test_every_letter_stands_in_one_sentence_and_none_has_blank_ends(text: str, language: str) -> None:
     found = list(spans(text, language))
     assert all(text[start:end] == text[start:end].strip() != "" for start, end in found)

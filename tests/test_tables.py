@@ -45,24 +45,44 @@ def test_text_around_a_table_stays_as_it_is() -> None:
 def test_the_lines_of_a_cell_stay_together() -> None:
     # The second row is two lines high, and only its second cell fills both.
     found = cells("part|mass|price", top=105)
-    found += [*cells("rotor|three|9 $", top=125), line("kilograms", 174, 137), *cells("seal|1 kg|2 $", top=155)]
-    assert rows(found, grid((100, 120, 150, 170), DOWN)) == ["part | mass | price", "rotor | three/kilograms | 9 $", "seal | 1 kg | 2 $"]
+    found += [
+        *cells("rotor|three|9 $", top=125),
+        line("kilograms", 174, 137),
+        *cells("seal|1 kg|2 $", top=155),
+    ]
+    assert rows(found, grid((100, 120, 150, 170), DOWN)) == [
+        "part | mass | price",
+        "rotor | three/kilograms | 9 $",
+        "seal | 1 kg | 2 $",
+    ]
 
 
 def test_the_lines_of_a_cell_need_not_be_level_with_those_beside() -> None:
     # A term in the middle of its cell, beside three lines.
-    found = [line("rotor", 74, 117), *stack(["It turns", "and turns", "again."], 174, 105), *cells("seal|1 kg|2 $", "bolt|0 kg|1 $", top=150)]
+    found = [
+        line("rotor", 74, 117),
+        *stack(["It turns", "and turns", "again."], 174, 105),
+        *cells("seal|1 kg|2 $", "bolt|0 kg|1 $", top=150),
+    ]
     assert rows(found, grid((100, 145, 165, 185), DOWN))[0] == "rotor | It turns/and turns/again."
 
 
 def test_a_cell_over_several_columns_is_one_cell() -> None:
-    rules = [*grid(ACROSS[1:], DOWN), (70.0, 100.0, 370.0, 100.5), (70.0, 100.0, 70.5, 120.0), (370.0, 100.0, 370.5, 120.0)]
+    rules = [
+        *grid(ACROSS[1:], DOWN),
+        (70.0, 100.0, 370.0, 100.5),
+        (70.0, 100.0, 70.5, 120.0),
+        (370.0, 100.0, 370.5, 120.0),
+    ]
     title = line("all the parts of the pump that wear out", 74, 105)
     assert rows([title, *cells(*FOUR[1:], top=125)], rules)[0] == title.text
 
 
 def test_an_empty_cell_leaves_no_trace() -> None:
-    assert rows(cells("part|mass|price", "rotor||9 $", "seal|1 kg|2 $", "bolt|0 kg|1 $"), grid(ACROSS, DOWN))[1] == "rotor | 9 $"
+    assert (
+        rows(cells("part|mass|price", "rotor||9 $", "seal|1 kg|2 $", "bolt|0 kg|1 $"), grid(ACROSS, DOWN))[1]
+        == "rotor | 9 $"
+    )
 
 
 def test_an_underline_within_a_cell_parts_no_rows() -> None:
@@ -123,7 +143,9 @@ def test_words_that_only_a_rule_parts_are_two_cells() -> None:
     assert found[-1].text == "exceptionally heavy | dear"
 
 
-BOX = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), PLACE, PLACE, *[st.sampled_from([0.0, 0.5, 9.0, 300.0])] * 2)
+BOX = st.builds(
+    lambda x, y, w, h: (x, y, x + w, y + h), PLACE, PLACE, *[st.sampled_from([0.0, 0.5, 9.0, 300.0])] * 2
+)
 
 
 @given(ANY_LINES, st.lists(BOX, max_size=25))
@@ -139,7 +161,10 @@ def test_no_letter_of_a_ruled_table_is_lost(words: list[str]) -> None:
 
 def drawing(kind: str) -> list[Box]:
     if kind == "strokes":
-        return [(30.0 * (i % 200), 5.0 * (i // 200), 30.0 * (i % 200) + 20, 5.0 * (i // 200) + 1) for i in range(20000)]
+        return [
+            (30.0 * (i % 200), 5.0 * (i // 200), 30.0 * (i % 200) + 20, 5.0 * (i // 200) + 1)
+            for i in range(20000)
+        ]
     if kind == "boxes":
         corners = [(12.0 * (i % 50), 14.0 * (i // 50)) for i in range(2500)]
         return [rule for x, y in corners for rule in grid((y, y + 9), (x, x + 9))]
@@ -151,7 +176,10 @@ def drawing(kind: str) -> list[Box]:
 
 @pytest.mark.parametrize("kind", ["strokes", "boxes", "grid"])
 def test_a_page_full_of_rules_takes_about_a_second_at_most(kind: str) -> None:
-    found = [line(f"c{i}", 12.0 * (i % 50) + 1, 12.0 * (i // 50) + 1, right=12.0 * (i % 50) + 9) for i in range(5000)]
+    found = [
+        line(f"c{i}", 12.0 * (i % 50) + 1, 12.0 * (i // 50) + 1, right=12.0 * (i % 50) + 9)
+        for i in range(5000)
+    ]
     start = time.process_time()
     assert letters_of(texts(with_rows(sheet(rules=drawing(kind)), found))) == letters_of(texts(found))
     assert time.process_time() - start < 2.5

@@ -31,7 +31,7 @@ class Oxide(Option):
             document = pdf_oxide.PdfDocument(str(path))
             unlocked = password is not None and document.authenticate(password)
             count = document.page_count()
-        except Exception as error:  # noqa: BLE001 - the native library raises a type of its own per failure
+        except Exception as error:
             raise FolioError(_explain(path, str(error))) from error
         sheets = [_sheet(document, index) for index in range(count)]
         locked = any(warning["category"] == "encryption" for warning in document.structured_warnings())
