@@ -57,7 +57,7 @@ def read_all(documents: Sequence[Path], names: Sequence[str], reader: Reader, fo
 
     settings = reader.settings
     jobs = [(i, path, name) for i, (path, name) in enumerate(zip(documents, names, strict=True))]
-    found: dict[int, Any] = {}
+    found: dict[int, Part] = {}
     options = (type(part).__module__ for part in (reader.parser, reader.ocr, reader.splitter))
     results = workers.each(
         partial(read_part, reader=reader, folder=folder),
@@ -69,8 +69,10 @@ def read_all(documents: Sequence[Path], names: Sequence[str], reader: Reader, fo
     )
     with contextlib.closing(results), tqdm(total=len(jobs), desc="chunk", unit="file", disable=None) as bar:
         for index, result in results:
-            failed = isinstance(result, workers.Failure)
-            found[index] = Part(_failed(documents[index], result)) if failed else result
+            if isinstance(result, workers.Failure):
+                found[index] = Part(_failed(documents[index], result))
+            else:
+                found[index] = result
             bar.update()
     return [found[index] for index in range(len(jobs))]
 

@@ -128,15 +128,15 @@ def _grids(across: list[Rule], down: list[Rule]) -> Iterator[Box]:
             for at, start, end in down:
                 if _meets(box[0], box[2], at) and start <= box[3] + NEAR and end >= box[1] - NEAR:
                     box = (box[0], min(box[1], start), box[2], max(box[3], end))
-            met = [
-                r
-                for r in left
-                if _meets(box[1], box[3], r[0]) and r[1] <= box[2] + NEAR and r[2] >= box[0] - NEAR
-            ]
+            met = [rule for rule in left if _meets(box[1], box[3], rule[0]) and _reaches(rule, box)]
             left = [rule for rule in left if rule not in met]
             box = (min([box[0], *(r[1] for r in met)]), box[1], max([box[2], *(r[2] for r in met)]), box[3])
         if box[3] - box[1] > SHORT:
             yield box
+
+
+def _reaches(rule: Rule, box: Box) -> bool:
+    return rule[1] <= box[2] + NEAR and rule[2] >= box[0] - NEAR
 
 
 def _meets(low: float, high: float, at: float) -> bool:
