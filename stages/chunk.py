@@ -43,12 +43,22 @@ def find_documents(folder: Path) -> list[Path]:
     return found
 
 
-def read_part(job: tuple[int, Path, str], reader: Reader, folder: Path) -> Part:
-    """Write the chunks of one file to its part file (in a worker process)."""
+def read_part(job: tuple[int, Path, str], reader: Reader, folder: Path) -> Part | FolioError:
+    """Write the chunks of one file to its part file (in a worker process).
+
+    An error is returned, not raised, where it is no fault of the file: the disk is full, say.
+    """
     # Pages make many small objects and hardly any cycles among them.
     gc.set_threshold(100_000)
     index, path, name = job
-    return parts.save(parts.place(folder, index), *reader(path, name))
+    records, figures = reader(path, name)
+    try:
+        return parts.save(parts.place(folder, index), records, figures)
+    except OSError as error:
+        return FolioError(
+            f"could not write below {folder}: {error.strerror}; free some space there, or set TMPDIR to a "
+            "folder with more, then run again"
+        )
 
 
 def read_all(documents: Sequence[Path], names: Sequence[str], reader: Reader, folder: Path) -> list[Part]:
@@ -71,6 +81,8 @@ def read_all(documents: Sequence[Path], names: Sequence[str], reader: Reader, fo
         for index, result in results:
             if isinstance(result, workers.Failure):
                 found[index] = Part(_failed(documents[index], result))
+            elif isinstance(result, FolioError):
+                raise result
             else:
                 found[index] = result
             bar.update()
@@ -137,7 +149,7 @@ def _report(names: Sequence[str], found: Sequence[Part], reader: Reader) -> None
             worst = ", ".join(str(page) for page, _ in figures.worst)
             print(
                 f"warning: {name}: two readers share fewer words than chunk.agreement="
-                f"{reader.settings.agreement:g} asks, fewest on pages {worst}; look there, or try parser=pdfium"
+                f"{reader.settings.agreement:g} asks, fewest on pages {worst}; or try parser=pdfium"
             )
 
 

@@ -1,6 +1,7 @@
 """Kept and dropped, and pages beside their chunks: python -m stages.preview [override ...]"""
 
 import base64
+import contextlib
 import io
 import os
 from collections import Counter
@@ -132,14 +133,14 @@ def draw_all(pages: Sequence[Page], folder: Path, settings: Preview, password: s
         memory=MEMORY,
         preload=["stages.entry", "stages.template", "stages.workers", "pypdfium2", "PIL.WebPImagePlugin"],
     )
-    for index, result in results:
-        if isinstance(result, bytes):
-            printed[index].image = f"data:image/webp;base64,{base64.b64encode(result).decode()}"
-        else:
-            refused = result.kind == "refused"
-            printed[index].lack = (
-                result.reason if refused else f"This page cannot be drawn: it {result.reason}"
-            )
+    with contextlib.closing(results):
+        for index, result in results:
+            page = printed[index]
+            if isinstance(result, bytes):
+                page.image = f"data:image/webp;base64,{base64.b64encode(result).decode()}"
+            else:
+                refused = result.kind == "refused"
+                page.lack = result.reason if refused else f"This page cannot be drawn: it {result.reason}"
 
 
 def percent(part: int, whole: int) -> str:

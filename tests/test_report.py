@@ -48,8 +48,9 @@ def facts(**changes: Any) -> dict[str, Any]:
     account = {"in": 10, "kept": 7, "dropped": {"too_short": 2, "duplicate": 1}}
     values: dict[str, Any] = {
         "chunk": {
-            "files": 2, "pages": 9, "words": 1234, "failed": {},
-            "blocks": {"in": 5, "kept": 5, "dropped": {}}, "chunks": account,
+            "files": {"in": 2, "kept": 2, "dropped": {}}, "pages": {"in": 9, "kept": 9, "dropped": {}},
+            "characters": {"in": 5, "kept": 5, "dropped": {}}, "chunks": account,
+            "words": 1234, "failed": {},
         },
         "generate": {"chunks": 7, "chunks_with_pairs": 3, "pairs": account},
         "tokenize": {"train": 5, "validation": 1, "test": 2},
