@@ -12,13 +12,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from stages import parts, repeats, workers
+from stages import parts, pdfium, repeats, workers
 from stages.account import Account
 from stages.artifact import write_json
-from stages.document import Figures, Reader, span_of, told
+from stages.document import Figures, Reader, told
 from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.option import build
+from stages.page_numbers import span_of
 from stages.parts import Part, Parts
 from stages.settings.chunk import Chunk
 
@@ -26,7 +27,6 @@ RAW = Path("data/raw")
 CHUNKS = Path("data/chunks.jsonl")
 METRICS = Path("metrics/chunk.json")
 SUFFIXES = (".pdf", ".txt", ".md", ".markdown", ".html", ".htm")
-PASSWORD = "FOLIO_PDF_PASSWORD"  # noqa: S105 - the name of the variable
 
 
 def find_documents(folder: Path) -> list[Path]:
@@ -197,7 +197,7 @@ def _document(figures: Figures, settings: Chunk) -> dict[str, Any]:
 def main(config: DictConfig) -> None:
     """Write data/chunks.jsonl and metrics/chunk.json."""
     parser, ocr, splitter, settings = (build(config, key) for key in ("parser", "ocr", "splitter", "chunk"))
-    reader = Reader(parser, ocr, splitter, settings, os.environ.get(PASSWORD))
+    reader = Reader(parser, ocr, splitter, settings, os.environ.get(pdfium.PASSWORD))
     figures = chunk_folder(RAW, reader)
     write_json(METRICS, figures)
     files, pages, chunks = (figures[key]["kept"] for key in ("files", "pages", "chunks"))

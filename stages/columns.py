@@ -12,10 +12,13 @@ GUTTER = 6.0  # points of white between two columns, at least
 COLUMN_LINES = 4  # that a column holds, at least
 FULL = 0.55  # of a column's width: half of its lines are at least this long
 LETTERS = 15  # in half of its lines, at least: a column of numbers belongs to a table
-DENSE = 0.45  # of a column's height: its lines fill at least this much
+DENSE = 0.45  # of a column's height, less that of its figures: its lines fill at least this much
+FIGURE = 4.0  # font sizes of white between two lines of a column, at least
+FIGURES = 2  # of a column, at most
 INDENT = 40.0  # points by which a line of a column may be set in
 RECURS = 3  # pages on which a gutter stands before it is known, and
 RECURS_SHARE = 0.2  # the share of all pages
+DEEPEST = 12  # columns within columns
 BAND_GAP = 1.9  # font sizes of white over the whole width that end a band
 
 
@@ -65,8 +68,10 @@ def _parted(band: list[Line]) -> bool:
     return any(a.bottom > b.top + 0.5 * b.size and a.right <= b.left for a, b in pairwise(band))
 
 
-def _columns(lines: list[Line], known: Sequence[Gutter], found: list[Gutter]) -> Iterator[list[Line]]:
-    gutter = _gutter(lines) if len(lines) >= 2 * COLUMN_LINES else None
+def _columns(
+    lines: list[Line], known: Sequence[Gutter], found: list[Gutter], depth: int = 0
+) -> Iterator[list[Line]]:
+    gutter = _gutter(lines) if len(lines) >= 2 * COLUMN_LINES and depth < DEEPEST else None
     gutter = gutter or next((strip for strip in known if _parts(strip, lines)), None)
     if gutter is None:
         yield lines
@@ -78,7 +83,7 @@ def _columns(lines: list[Line], known: Sequence[Gutter], found: list[Gutter]) ->
         for side in (True, False):
             column = [line for line in part if (line.right <= left + 1) is side]
             if column:
-                yield from _columns(column, known, found) if len(column) < len(lines) else [column]
+                yield from _columns(column, known, found, depth + 1) if len(column) < len(lines) else [column]
 
 
 def _parts(strip: Gutter, lines: list[Line]) -> bool:
@@ -134,8 +139,11 @@ def _is_text(column: list[Line]) -> bool:
         return False
     width = max(line.right for line in column) - min(line.left for line in column)
     height = max(line.bottom for line in column) - column[0].top
+    figures = sorted(b.top - a.bottom for a, b in pairwise(column) if b.top - a.bottom > FIGURE * a.size)[
+        -FIGURES:
+    ]
     return (
         median(line.right - line.left for line in column) >= FULL * width
         and median(sum(map(str.isalpha, line.text)) for line in column) >= LETTERS
-        and sum(line.bottom - line.top for line in column) >= DENSE * height
+        and sum(line.bottom - line.top for line in column) >= DENSE * (height - sum(figures))
     )

@@ -12,6 +12,7 @@ from stages.agreement import Agreement, compare
 from stages.blocks import Block, Passage
 from stages.errors import FolioError
 from stages.lines import Line, clean, letters, lines
+from stages.page_numbers import span_of
 from stages.settings.chunk import Chunk
 from stages.sheet import Sheet
 
@@ -227,7 +228,8 @@ def _continues(before: Block, after: Block) -> bool:
 
 def _glued(before: Block, after: Block) -> Block:
     # A word cut at the page end keeps its hyphen: it may be a compound.
-    blank = "" if before.text.endswith(("-", "–")) else " "
+    unspaced = layout.UNSPACED.match(before.text[-1:]) and layout.UNSPACED.match(after.text)
+    blank = "" if before.text.endswith(("-", "–")) or unspaced else " "
     text = before.text + blank + after.text
     return replace(before, text=text, pages=(before.pages[0], after.pages[1]))
 
@@ -271,18 +273,6 @@ def told(reason: str, pages: Sequence[int], ocr: Ocr) -> str:
             return f"{span_of(pages)} {has} a text layer without readable characters: {remedy}"
         case _:
             return f"{span_of(pages)} cannot be read: {reason}"
-
-
-def span_of(pages: Sequence[int]) -> str:
-    """`page 3`, or `pages 3, 7 to 9`."""
-    runs: list[list[int]] = []
-    for page in pages:
-        if runs and page == runs[-1][-1] + 1:
-            runs[-1].append(page)
-        else:
-            runs.append([page])
-    texts = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
-    return f"page{'s' if len(pages) > 1 else ''} {', '.join(texts)}"
 
 
 def _record(document: str, passage: Passage, seen: Counter[str]) -> jsonl.Record:

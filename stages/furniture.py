@@ -20,7 +20,7 @@ STATIONARY_SHARE = 0.3
 PLACE = 4.0
 NUMBER = r"(?:\d{1,5}|[ivxlc]{1,7}|[A-Z]{1,2}[-–.]?\d{1,4})"
 PAGE_NUMBER = re.compile(
-    rf"[-–—\[( ]*(?:page|p\.|seite|página)?\s*({NUMBER})(?:\s*(?:of|/|von|de)\s*\d+)?[-–—\]) ]*", re.I
+    rf"[-–—\[( ]*(?:page|p\.|seite|página)?\s*({NUMBER})(?:\s*(?:of|/|von|de)\s*\d+)?[-–—\]) ]*", re.I | re.A
 )
 ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 SMALL_PRINT = 0.7  # times the commonest font size, at most: a printer's mark
@@ -42,7 +42,7 @@ def remove(pages: Sequence[Sequence[Line]]) -> tuple[list[list[Line]], list[tupl
     edges = [_edges([line for line in page if (i, id(line)) not in marked]) for i, page in enumerate(pages)]
     marked |= _page_numbers(edges)
     marked = _running(pages, edges) | marked
-    marked |= _same_slot(edges, marked)
+    marked |= _same_slot([_edges(list(page)) for page in pages], marked)
     kept = [[line for line in page if (i, id(line)) not in marked] for i, page in enumerate(pages)]
     gone = [
         (i, reason, line)
@@ -90,7 +90,7 @@ def _stationary(pages: Sequence[Sequence[Line]]) -> Marks:
     return {
         where: "running_line"
         for (text, _, _), found in places.items()
-        if len(found) >= least and re.search(r"\w{3}", text)
+        if len({i for i, _ in found}) >= least and re.search(r"\w{3}", text)
         for where in found
     }
 
@@ -105,7 +105,12 @@ def _page_numbers(edges: Sequence[Edges]) -> Marks:
     for i, page in enumerate(edges):
         for _, depth, line in page:
             match = PAGE_NUMBER.fullmatch(line.text)
-            if match and depth < 2:
+            # Of few pages, a number before a title cannot be told from the page's.
+            alone = (
+                len(edges) >= MINIMUM_PAGES
+                or sum(abs(line.middle - o.middle) <= PLACE for _, _, o in page) == 1
+            )
+            if match and depth < 2 and alone:
                 kind, value = _value(match[1])
                 found[kind, value - i].append((i, id(line)))
     pages = len(edges)
@@ -142,7 +147,7 @@ def _running(pages: Sequence[Sequence[Line]], edges: Sequence[Edges]) -> Marks:
     for (words, _), heights in places.items():
         for height in heights:
             where = [w for near in (height - 1, height, height + 1) for w in heights.get(near, ())]
-            if len(where) >= least and len(where) >= FAITHFUL * sum(
+            if len({i for i, _ in where}) >= least and len(where) >= FAITHFUL * sum(
                 anywhere[text] for text in wordings[words]
             ):
                 found[height].update(where)
@@ -165,7 +170,7 @@ def _small_print(
                 places[shape(line.text)].add((i, id(line)))
     marks: Marks = {}
     for words, where in places.items():
-        often = len(where) >= MINIMUM_PAGES and len(where) >= FAITHFUL * sum(
+        often = len({i for i, _ in where}) >= MINIMUM_PAGES and len(where) >= FAITHFUL * sum(
             anywhere[text] for text in wordings[words]
         )
         if words and often:

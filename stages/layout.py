@@ -23,12 +23,17 @@ CAPTION = re.compile(r"(?:Figure|Table|Exhibit|Fig\.|FIGURE|TABLE|EXHIBIT)\s+[A-
 LEADER = re.compile(r"(?:[.…․_·]\s?){4,}")
 REFERENCE = re.compile(r"(?:[ivxlc]{1,7}|\d{1,4}|[A-Z]-\d{1,3})$")
 ENDS = (".", "!", "?", ":", ";", ".”", '."', "?”", ".)", "。", "．", "！", "？")
+STOPS = (".", "!", "?", ":", ";", ",")
+LOOSE = 1.6  # font sizes of blank behind them, at most, in a line that is set to full width
 LARGER = 1.12  # times the body's size: a heading's font
 SMALLER = 0.93  # times the body's size, at most: a footnote's font
 HEADING_WORDS = 25  # at most
 LABEL = 40  # a heading that recurs so often names a kind of text, not a section
 NEW_PARAGRAPH = 1.3  # times the usual distance between baselines
 INDENT = 0.7  # font sizes by which a first line is set in
+# Kana, Han and their punctuation: written without blanks between words.
+UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]")
+LAST_WORD = re.compile(r"(?<![\w-])[\w-]+$")
 INNER_WORD = re.compile(r"(?<=[^\w\n-])[\w-]+(?=[^\w\n-])")
 NEAR = 3.0  # points within which two left ends are the same
 CONTENTS_ROWS = 5  # of a page, at least, and half of all its rows
@@ -107,7 +112,7 @@ def rows_of(flow: Sequence[Line]) -> list[Row]:
     for group in groups:
         if len(group) > 1:
             group.sort(key=lambda line: line.left)
-    groups = _labelled(groups)
+    groups = _labelled([_closed_up(group) for group in groups])
     rows: list[Row] = []
     for i, group in enumerate(groups):
         beside = (len(groups[k]) > 1 for k in (i - 1, i + 1) if 0 <= k < len(groups))
@@ -115,13 +120,36 @@ def rows_of(flow: Sequence[Line]) -> list[Row]:
     return rows
 
 
+def _closed_up(group: list[Line]) -> list[Line]:
+    """Close the wide blank behind a sentence in a line that is loosely set."""
+    closed = group[:1]
+    for line in group[1:]:
+        last = closed[-1]
+        if (
+            len(last.text) > 3
+            and last.text.endswith(STOPS)
+            and 0 < line.left - last.right < LOOSE * line.size
+        ):
+            box = last.left, min(last.top, line.top), line.right, max(last.bottom, line.bottom)
+            closed[-1] = Line(f"{last.text} {line.text}", *box, last.size, last.bold and line.bold)
+        else:
+            closed.append(line)
+    return closed
+
+
 def _labelled(groups: list[list[Line]]) -> list[list[Line]]:
     """Bring together a term of several lines that stands beside its explanation."""
     joined: list[list[Line]] = []
     head: list[Line] = []  # the row where an explanation began
+    right = max((line.right for group in groups for line in group), default=0.0)
     for group in groups:
         last = joined[-1][-1] if joined else group[0]
-        if len(group) == 2 and head and _is_label_of(group, head, last):
+        if (
+            len(group) == 2
+            and head
+            and _is_label_of(group, head, last)
+            and last.right > right - 0.25 * (right - last.left)
+        ):
             head[0] = replace(head[0], text=f"{head[0].text} {group[0].text}")
             joined.append([group[1]])
             continue
@@ -212,12 +240,17 @@ def paragraphs(rows: Sequence[Row], body: Body) -> Iterator[list[Row]]:
 
 
 def _steps(rows: Sequence[Row]) -> dict[float, float]:
-    """The usual distance between two baselines, by font size."""
+    """The usual distance between two baselines, by font size; a full line shows it best."""
+    left, right = min((row.left for row in rows), default=0.0), max((row.right for row in rows), default=0.0)
     found: defaultdict[float, list[float]] = defaultdict(list)
+    full: defaultdict[float, list[float]] = defaultdict(list)
     for a, b in pairwise(rows):
         if abs(a.size - b.size) < 0.5 and 0 < b.bottom - a.bottom < 3 * b.size:
             found[round(b.size)].append(b.bottom - a.bottom)
-    return {size: min(median(steps), 1.6 * size) for size, steps in found.items() if len(steps) > 2}
+            if a.right > right - 0.15 * (right - left) and not a.text.endswith(ENDS):
+                full[round(b.size)].append(b.bottom - a.bottom)
+    usual = {size: min(median(steps), 1.6 * size) for size, steps in found.items() if len(steps) > 2}
+    return usual | {size: median(steps) for size, steps in full.items() if len(steps) > 2}
 
 
 def _begins(
@@ -236,7 +269,8 @@ def _begins(
     if heading and body.is_heading(row):
         # A title goes on when its line is full, or when it is centred.
         centred = abs(row.left + row.right - last.left - last.right) < row.size and row.left != last.left
-        return bool(NUMBERED.match(row.text)) or not (centred or _is_full(row, last, sides))
+        goes_on = centred or _is_full(row, last, sides) or last.text.endswith((",", "-", "–", "—"))
+        return bool(NUMBERED.match(row.text)) or not goes_on
     if _is_marked(row, last, sides) or (row.lead and last.text.endswith(ENDS)):
         return True
     return _set_in(row, group) or _after_short(row, last, sides)
@@ -249,6 +283,8 @@ def _restyled(row: Row, last: Row, sides: tuple[float, float], body: Body) -> bo
             return False
         if not (body.is_heading(last) or body.is_heading(row)):
             return False
+        if min(row.size, last.size) >= LARGER * body.size:
+            return False  # two lines of a title, a word of which is set in another font
     # A sentence may begin in bold or capitals and go on without, or hold an acronym that fills a line.
     full = last.right > sides[1] - 0.15 * (sides[1] - sides[0])
     goes_on = full and not last.text.endswith(ENDS) and difference < 0.3
@@ -330,20 +366,20 @@ def _titles(text: str, row: Row, body: Body) -> bool:
 
 def join(texts: Iterable[str], words: set[str]) -> str:
     """Join lines; a hyphen at a line's end goes where the halves are no words of the document."""
-    joined = ""
-    for text in "\n".join(texts).split("\n"):
-        end, before = joined[-1:], joined[-2:-1]
+    parts: list[str] = []
+    for text in filter(None, "\n".join(texts).split("\n")):
+        last = parts[-1] if parts else ""
+        end, before = last[-1:], last[-2:-1]
         if end in "-‐" and before.isalpha() and text[:1].isalpha():
-            first = re.search(r"[\w-]+$", joined[:-1])
+            first = LAST_WORD.search(last[:-1])
             second = re.match(r"[\w-]+", text)
             if first and second and text[0].islower():
-                joined = _hyphenated(joined, first[0].casefold(), second[0].casefold(), words)
-            joined += text
-        elif (end in "-‐–" and before.isalnum()) or (end in "/@" and before not in " "):
-            joined += text  # numbers, names and addresses keep what they were parted at
-        else:
-            joined += (" " if joined else "") + text
-    return joined
+                parts[-1] = _hyphenated(last, first[0].casefold(), second[0].casefold(), words)
+        elif not ((end in "-‐–" and before.isalnum()) or (end in "/@" and before not in " ")):
+            parts.append(" " if parts and not (UNSPACED.match(end) and UNSPACED.match(text)) else "")
+        # Numbers, names and addresses keep what they were parted at.
+        parts.append(text)
+    return "".join(parts)
 
 
 def _hyphenated(joined: str, first: str, second: str, words: set[str]) -> str:
@@ -436,8 +472,7 @@ def _note(text: str) -> str:
 def _unmarked(block: Block, called: set[str], dropped: Counter[str]) -> Block:
     """Without the raised numbers that call this page's footnotes, and without a footnote's own."""
     text = block.text
-    if block.kind == "footnote":
-        number = _note(text)
+    if block.kind == "footnote" and (number := _note(text)):
         dropped["footnote_mark"] += len(number)
         text = re.sub(rf"^[{MARK}]?{number}[{MARK}]?\s*", "", text)
     if MARK[0] not in text:

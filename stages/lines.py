@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from stages.sheet import Sheet, Span
@@ -66,9 +66,31 @@ def lines(sheet: Sheet, cuts: Sequence[float] = ()) -> list[Line]:
     No line goes on over one of `cuts`, in points from the left, that stands between two spans.
     """
     found: list[Line] = []
-    for row in _rows(_usable(sheet)):
+    for row in _rows(_usable(_turned(sheet))):
         found += _joined(row, cuts)
     return found
+
+
+def _turned(sheet: Sheet) -> Sheet:
+    """A page of vertical writing on its side: its columns, from right to left, become lines.
+
+    The reader gives a column the top of its first sign and a right end before the left one.
+    """
+    down = sum(len(span.text) for span in sheet.spans if span.right < span.left)
+    if down * 2 <= sum(len(span.text) for span in sheet.spans):
+        return sheet
+    spans = [
+        Span(
+            s.text,
+            s.top,
+            sheet.width - s.left,
+            s.top + len(s.text) * s.size,
+            sheet.width - s.left + s.size,
+            *s[5:],
+        )
+        for s in sheet.spans
+    ]
+    return replace(sheet, width=sheet.height, height=sheet.width, spans=spans)
 
 
 def _usable(sheet: Sheet) -> list[Span]:

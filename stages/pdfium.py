@@ -8,6 +8,7 @@ from typing import Any
 from stages.errors import FolioError
 from stages.sheet import Sheet, Span
 
+PASSWORD = "FOLIO_PDF_PASSWORD"  # noqa: S105 - the name of the variable that holds it
 BOLD = 600  # the weight of a font from which it is bold
 
 
@@ -35,7 +36,7 @@ def opened(path: Path, password: str | None) -> Any:
 def needs_password(path: Path) -> str:
     """What to do about an encrypted file."""
     return (
-        f"{path} is encrypted and needs a password: set FOLIO_PDF_PASSWORD to it and run "
+        f"{path} is encrypted and needs a password: set {PASSWORD} to it and run "
         "`dvc repro --force --single-item chunk`"
     )
 

@@ -14,14 +14,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from stages import doubts, jsonl, workers
+from stages import doubts, jsonl, pdfium, workers
 from stages.artifact import read_json, write_text
 from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.measure import in_words
 from stages.option import build
 from stages.page_numbers import span_of
-from stages.pdfium import opened
 from stages.settings.preview import Preview
 from stages.template import render
 
@@ -29,7 +28,6 @@ RAW = Path("data/raw")
 CHUNKS = Path("data/chunks.jsonl")
 METRICS = Path("metrics/chunk.json")
 TARGET = Path("report/chunks.html")
-PASSWORD = "FOLIO_PDF_PASSWORD"  # noqa: S105 - the name of the variable
 
 # The units that metrics/chunk.json accounts for, and what became of those that are left.
 ACCOUNTS = {"files": "read", "pages": "with text", "characters": "kept", "chunks": "kept"}
@@ -110,7 +108,7 @@ def draw(job: tuple[Path, int], width: int, quality: int, password: str | None =
     import pypdfium2
 
     path, number = job
-    with opened(path, password) as document:
+    with pdfium.opened(path, password) as document:
         try:
             page = document[number - 1]
             across, down = (max(side, 1.0) for side in page.get_size())
@@ -230,7 +228,7 @@ def gather(settings: Preview, password: str | None = None) -> dict[str, Any]:
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write report/chunks.html."""
-    facts = gather(build(config, "preview"), os.environ.get(PASSWORD))
+    facts = gather(build(config, "preview"), os.environ.get(pdfium.PASSWORD))
     write_text(TARGET, render("preview.html", facts))
     print(f"preview: {len(facts['pages'])} pages beside their chunks in {TARGET}: are the cuts right?")
 

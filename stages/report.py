@@ -1,23 +1,22 @@
 """Every figure and a few answers side by side, as a page and as text: python -m stages.report"""
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from omegaconf import DictConfig
 
 from stages import jsonl
 from stages.artifact import read_json, write_text
 from stages.entry import entrypoint
 from stages.option import build
+from stages.page_numbers import span_of
+from stages.template import render
 
 METRICS = Path("metrics")
 ANSWERS = Path("evaluation")
 REPORT = Path("report")
-TEMPLATES = Path(__file__).parent / "templates"
 STAGES = ("chunk", "generate", "tokenize", "train", "merge")
 CONTEXTS = {"open": "with the passage", "closed": "without the passage"}
 
@@ -47,28 +46,7 @@ def side_by_side(
 def where(row: jsonl.Record) -> str:
     """`manual.pdf, page 7` or `manual.pdf, pages 7 to 8`."""
     first, last = row["pages"]
-    pages = f"page {first}" if first == last else f"pages {first} to {last}"
-    return f"{row['document']}, {pages}"
-
-
-def one_line(text: str) -> str:
-    """Text from a document or model as plain Markdown: one line, nothing of it markup."""
-    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", re.sub(r"\s+", " ", text).strip())
-
-
-def render(name: str, facts: dict[str, Any]) -> str:
-    """Fill a template; in HTML every value is escaped."""
-    loader = FileSystemLoader(TEMPLATES)
-    environment = Environment(
-        loader=loader,
-        autoescape=name.endswith(".html"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["one_line"] = one_line
-    return environment.get_template(name).render(facts)
+    return f"{row['document']}, {span_of(range(first, last + 1))}"
 
 
 def gather(metrics: Sequence[str], examples: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stages import document
 from stages.blocks import Block, Kind, Passage
 from stages.compose import compose
-from stages.document import Reader, join_over_pages, span_of, without_sections
+from stages.document import Reader, join_over_pages, without_sections
 from stages.lines import letters
 from stages.option import build
 from stages.parser.oxide import Oxide
@@ -140,19 +140,6 @@ def test_a_section_at_a_deeper_level_ends_with_the_next_of_its_level() -> None:
 def test_a_heading_that_only_begins_with_the_name_stays() -> None:
     blocks = [paragraph("Index of pumps", 1, "heading", 1)]
     assert without_sections(blocks, ["Index"], Counter()) == blocks
-
-
-@pytest.mark.parametrize(
-    ("pages", "text"),
-    [
-        ([3], "page 3"),
-        ([3, 4], "pages 3 to 4"),
-        ([3, 7, 8, 9], "pages 3, 7 to 9"),
-        ([1, 3, 5], "pages 1, 3, 5"),
-    ],
-)
-def test_pages_are_named_in_runs(pages: list[int], text: str) -> None:
-    assert span_of(pages) == text
 
 
 # Whole files

@@ -46,7 +46,7 @@ def test_what_runs_again_after_which_change(checkout: Checkout) -> None:
     recipe = "conf/experiment/small.yaml"
     everything = checkout.repro()
     assert sorted(everything) == sorted(
-        ["compose", "chunk", "generate", "tokenize", "baseline", *AFTER_TRAIN]
+        ["compose", "chunk", "preview", "generate", "tokenize", "baseline", *AFTER_TRAIN]
     )
     checkout.commit()
 
@@ -81,7 +81,7 @@ def test_a_new_document_costs_calls_for_its_own_chunks(checkout: Checkout) -> No
     old = (checkout.folder / "data/chunks.jsonl").read_text(encoding="utf-8")
     checkout.pages("second.pdf", 33, 34)
     done = checkout.dvc("repro")
-    assert ran(done)[:2] == ["chunk", "generate"]
+    assert ran(done)[:3] == ["chunk", "preview", "generate"]
     after = (checkout.folder / "data/chunks.jsonl").read_text(encoding="utf-8")
     assert after.startswith(old)
     made = calls(checkout) - before

@@ -11,7 +11,8 @@ from markdown_it import MarkdownIt
 from stages import jsonl
 from stages.artifact import write_json
 from stages.errors import FolioError
-from stages.report import gather, one_line, render, side_by_side, table, where
+from stages.report import gather, side_by_side, table, where
+from stages.template import one_line, render
 
 PLANTED = "<script>alert(1)</script>"
 
@@ -204,7 +205,7 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
 def test_every_figure_is_told(name: str) -> None:
     text = Reader(render(name, facts())).text if name.endswith("html") else render(name, facts())
     for figure in (
-        "2 files, 9 pages",
+        "2 of 2 files, 9 of 9 pages",
         "kept 7 of 10; dropped: 2 too short, 1 duplicate",
         "kept 5 of 5",
         "3 of 7 chunks",

@@ -8,10 +8,12 @@ from typing import Any
 
 from stages.errors import FolioError
 from stages.option import Option, setting
-from stages.pdfium import needs_password
+from stages.pdfium import needs_password, opened
 from stages.sheet import Box, Sheet, Span
 
-BOLD = re.compile(r"bold|black|heavy|demi", re.IGNORECASE)
+DEFAULT = (0.0, 0.0, 612.0, 792.0)  # a page's box where the file names none
+# Computer Modern and the Nimbus fonts of TeX name their weights BX and Medi.
+BOLD = re.compile(r"bold|black|heavy|demi|(?:cm|sf|ec)(?:ss)?bx|-medi(?:ital)?$", re.IGNORECASE)
 
 
 @setting
@@ -33,7 +35,8 @@ class Oxide(Option):
             count = document.page_count()
         except Exception as error:
             raise FolioError(_explain(path, str(error))) from error
-        sheets = [_sheet(document, index) for index in range(count)]
+        reader = _second_reader(path, password)
+        sheets = [_sheet(document, index, reader) for index in range(count)]
         locked = any(warning["category"] == "encryption" for warning in document.structured_warnings())
         if locked and not unlocked and not any(sheet.spans for sheet in sheets):
             raise FolioError(_explain(path, "encrypted"))
@@ -46,23 +49,72 @@ def _explain(path: Path, words: str) -> str:
     return f"{path} cannot be read: {words.removeprefix('Failed to open PDF: ')}"
 
 
-def _sheet(document: Any, index: int) -> Sheet:
+def _second_reader(path: Path, password: str | None) -> Any:
     try:
-        left, bottom, right, top = document.page_media_box(index)
-        turned = document.page_rotation(index) % 180 != 0
-        found = document.extract_spans(index)
+        return opened(path, password)
+    except FolioError:
+        return None
+
+
+def _box(document: Any, index: int, reader: Any) -> Box:
+    """The left, bottom, right and top of a page, set upright."""
+    left, bottom, right, top = document.page_media_box(index)
+    if (left, bottom, right, top) == DEFAULT and reader is not None:
+        # pdf-oxide says so too where a page inherits its size from the page tree.
+        return (0.0, 0.0, *reader.get_page_size(index))
+    if document.page_rotation(index) % 180:
+        return bottom, left, top, right
+    return left, bottom, right, top
+
+
+def _sheet(document: Any, index: int, reader: Any) -> Sheet:
+    try:
+        left, bottom, right, top = _box(document, index, reader)
+        found = sorted(document.extract_spans(index), key=attrgetter("sequence"))
     except Exception as error:  # noqa: BLE001 - as above; the other pages may be sound
         return Sheet(index + 1, 0.0, 0.0, problem=str(error))
-    if turned:
-        left, bottom, right, top = bottom, left, top, right
+    if _lies(found):
+        return _upright(document, index, found, (left, bottom, right, top))
     spans = []
-    for span in sorted(found, key=attrgetter("sequence")):
+    for span in found:
         x, y, width, height = span.bbox
-        bold = bool(BOLD.search(span.font_name))
+        if _is_sideways(span):  # a banner up the margin: set above the page, where it tears no text
+            x, y = left, top + height
         place = (x - left, top - y - height, x - left + width, top - y)
-        spans.append(Span(span.text, *place, span.font_size, bold))
+        spans.append(Span(span.text, *place, span.font_size, _is_bold(span)))
     rules = partial(_rules, document, index, left, top)
     return Sheet(index + 1, right - left, top - bottom, spans, rules)
+
+
+def _is_bold(span: Any) -> bool:
+    return bool(BOLD.search(span.font_name))
+
+
+def _is_sideways(span: Any) -> bool:
+    """Whether a run is written up or down an upright page."""
+    _, _, width, height = span.bbox
+    _, _, wide, high = span.page_bbox
+    return len(span.text) > 1 and width > 1.2 * height and high > 1.2 * wide
+
+
+def _lies(found: list[Any]) -> bool:
+    """Whether most of a page is written sideways: a wide table on an upright page."""
+    aside = sum(len(span.text) for span in found if _is_sideways(span))
+    return aside * 2 > sum(len(span.text) for span in found)
+
+
+def _upright(document: Any, index: int, found: list[Any], page: Box) -> Sheet:
+    left, bottom, right, top = page
+    upwards = document.extract_chars(index)[0].rotation_degrees == 90
+    spans = []
+    for span in found:
+        x, y, wide, high = span.page_bbox
+        start = y - bottom if upwards else top - y - high
+        height = x - left if upwards else right - x - wide
+        spans.append(
+            Span(span.text, start, height, start + high, height + wide, span.font_size, _is_bold(span))
+        )
+    return Sheet(index + 1, top - bottom, right - left, spans)
 
 
 def _rules(document: Any, index: int, left: float, top: float) -> list[Box]:
