@@ -67,6 +67,7 @@ def read_all(documents: Sequence[Path], names: Sequence[str], reader: Reader, fo
 
     settings = reader.settings
     jobs = [(i, path, name) for i, (path, name) in enumerate(zip(documents, names, strict=True))]
+    jobs.sort(key=lambda job: -job[1].stat().st_size)  # so that no long file is left for the end
     found: dict[int, Part] = {}
     options = (type(part).__module__ for part in (reader.parser, reader.ocr, reader.splitter))
     results = workers.each(
@@ -78,7 +79,8 @@ def read_all(documents: Sequence[Path], names: Sequence[str], reader: Reader, fo
         preload=["stages.entry", "stages.parts", "stages.workers", "pypdfium2", "rensa", *options],
     )
     with contextlib.closing(results), tqdm(total=len(jobs), desc="chunk", unit="file", disable=None) as bar:
-        for index, result in results:
+        for place, result in results:
+            index = jobs[place][0]
             if isinstance(result, workers.Failure):
                 found[index] = Part(_failed(documents[index], result))
             elif isinstance(result, FolioError):

@@ -25,25 +25,34 @@ BAND_GAP = 1.9  # font sizes of white over the whole width that end a band
 Gutter = tuple[float, float]  # the left and right side of a white strip
 
 
-def gutters(pages: Sequence[Sequence[Line]]) -> list[Gutter]:
-    """The white strips between columns that recur over a document, from left to right."""
+def read(pages: Sequence[Sequence[Line]]) -> list[list[list[Line]]]:
+    """The flows of each page of a document.
+
+    A few lines side by side are columns where a strip that recurs on other pages parts them.
+    """
+    strips: list[list[Gutter]] = [[] for _ in pages]
+    alone = [list(_flows(page, (), found)) for page, found in zip(pages, strips, strict=True)]
+    known = gutters(strips)
+    return [list(flows(page, known)) for page in pages] if known else alone
+
+
+def gutters(strips: Sequence[Sequence[Gutter]]) -> list[Gutter]:
+    """The white strips that recur among those of each page, from left to right."""
     found: Counter[Gutter] = Counter()
-    for page in pages:
-        strips: list[Gutter] = []
-        for band in _bands(_sorted(page)):
-            list(_columns(band, (), strips))
-        found.update({(5 * round(left / 5), 5 * round(right / 5)) for left, right in strips})
-    least = max(RECURS, RECURS_SHARE * len(pages))
+    for page in strips:
+        found.update({(5 * round(left / 5), 5 * round(right / 5)) for left, right in page})
+    least = max(RECURS, RECURS_SHARE * len(strips))
     return sorted(gutter for gutter, count in found.items() if count >= least)
 
 
 def flows(lines: Sequence[Line], known: Sequence[Gutter] = ()) -> Iterator[list[Line]]:
-    """Yield the runs of lines that are read from top to bottom, in the order in which they are read.
+    """Yield the runs of lines that are read from top to bottom, in the order in which they are read."""
+    return _flows(lines, known, [])
 
-    A few lines side by side are columns where a strip that is `known` from other pages parts them.
-    """
+
+def _flows(lines: Sequence[Line], known: Sequence[Gutter], found: list[Gutter]) -> Iterator[list[Line]]:
     for band in _bands(_sorted(lines)):
-        yield from _columns(band, known, [])
+        yield from _columns(band, known, found)
 
 
 def _sorted(lines: Sequence[Line]) -> list[Line]:

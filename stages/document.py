@@ -160,11 +160,8 @@ def _arranged(pages: Sequence[_Page], dropped: Counter[str], skip_contents: bool
     for _, reason, line in gone:
         dropped[reason] += letters(line.text)
     found = [tables.with_rows(page.sheet, rest) for page, rest in zip(pages, kept, strict=True)]
-    known = columns.gutters(found)
-    arranged = [
-        layout.Page(page.sheet.number, list(columns.flows(rest, known)))
-        for page, rest in zip(pages, found, strict=True)
-    ]
+    flows = columns.read(found)
+    arranged = [layout.Page(page.sheet.number, read) for page, read in zip(pages, flows, strict=True)]
     return layout.arrange(arranged, dropped, skip_contents)
 
 

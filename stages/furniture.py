@@ -57,21 +57,25 @@ Marks = dict[tuple[int, int], str]  # page index and the line's identity: reason
 Edges = list[tuple[bool, int, Line]]  # at the top, rows from the edge, line
 
 
-def _edges(page: list[Line]) -> Edges:
+def _edges(page: Sequence[Line]) -> Edges:
     """The lines in the outermost rows; a row's lines share a height."""
-    heights = sorted(line.middle for line in page if line.text.strip("_-–— "))
     rows: list[float] = []
-    for height in heights:
+    for height in sorted(line.middle for line in page if line.text.strip("_-–— ")):
         if not rows or height - rows[-1] > PLACE:
             rows.append(height)
-    found: Edges = []
     count = min(EDGE, (len(rows) + 1) // 2)
+    if not count:
+        return []
+    sides = ((True, rows[:count]), (False, rows[: -count - 1 : -1]))
+    low, high = rows[count - 1] + PLACE, rows[-count] - PLACE
+    found: Edges = []
     for line in page:
-        for at_top, part in ((True, rows[:count]), (False, rows[::-1][:count])):
-            for depth, height in enumerate(part):
-                if abs(line.middle - height) <= PLACE:
-                    found.append((at_top, depth, line))
-                    break
+        if low < line.middle < high:
+            continue
+        for at_top, part in sides:
+            depth = next((i for i, height in enumerate(part) if abs(line.middle - height) <= PLACE), None)
+            if depth is not None:
+                found.append((at_top, depth, line))
     return found
 
 

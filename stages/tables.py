@@ -86,7 +86,11 @@ def _parted(sheet: Sheet, within: list[Line], down: list[Rule]) -> list[Line]:
 
 
 def _rows_of_cells(lines: Sequence[Line]) -> int:
-    return sum(abs(a.middle - b.middle) < NEAR and a.right < b.left for a, b in pairwise(lines))
+    """How often two lines stand side by side, the marks of lists aside."""
+    return sum(
+        abs(a.middle - b.middle) < NEAR and a.right < b.left and (len(a.text) > 2 or a.text.isalnum())
+        for a, b in pairwise(lines)
+    )
 
 
 def _merged(boxes: Sequence[Box]) -> tuple[list[Rule], list[Rule]]:
