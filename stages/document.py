@@ -12,7 +12,9 @@ from stages.agreement import Agreement, compare
 from stages.blocks import Block, Passage
 from stages.errors import FolioError
 from stages.lines import Line, clean, letters, lines
+from stages.numbering import CAPTION
 from stages.page_numbers import span_of
+from stages.paragraphs import UNSPACED, is_closed
 from stages.settings.chunk import Chunk
 from stages.sheet import Sheet
 
@@ -192,13 +194,13 @@ def _between(joined: Sequence[Block], block: Block, first: bool) -> int | None:
     """How many blocks stand between this one and what it goes on from; None: it goes on from none."""
     if block.kind == "footnote":
         return _open_note(joined) if block.text[:1].islower() else None
-    if block.kind != "paragraph" or layout.CAPTION.match(block.text):
+    if block.kind != "paragraph" or CAPTION.match(block.text):
         return None
     # Behind a table within a page, only a long text that begins in the middle is the other half.
     inner = not first and len(block.text) > LONG and block.text[:1].islower()
     caption = False
     for count, before in enumerate(reversed(joined[-FAR:])):
-        if layout.CAPTION.match(before.text):
+        if CAPTION.match(before.text):
             caption = True
         elif before.kind == "paragraph" and len(before.text) < LONG and inner:
             continue  # the cells of a table without rules may pass for short paragraphs
@@ -213,19 +215,19 @@ def _open_note(joined: Sequence[Block]) -> int | None:
     """How many blocks stand behind the last footnote, if that goes on in the next column."""
     for count, before in enumerate(reversed(joined[-FAR:])):
         if before.kind == "footnote":
-            return None if layout.is_closed(before.text) else count
+            return None if is_closed(before.text) else count
     return None
 
 
 def _continues(before: Block, after: Block) -> bool:
-    if layout.is_closed(before.text):
+    if is_closed(before.text):
         return False
     return after.text[:1].islower() or len(before.text) > LONG or before.text.endswith(("-", "–"))
 
 
 def _glued(before: Block, after: Block) -> Block:
     # A word cut at the page end keeps its hyphen: it may be a compound.
-    unspaced = layout.UNSPACED.match(before.text[-1:]) and layout.UNSPACED.match(after.text)
+    unspaced = UNSPACED.match(before.text[-1:]) and UNSPACED.match(after.text)
     blank = "" if before.text.endswith(("-", "–")) or unspaced else " "
     text = before.text + blank + after.text
     return replace(before, text=text, pages=(before.pages[0], after.pages[1]))
