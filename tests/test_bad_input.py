@@ -1,6 +1,7 @@
 """What a user gets wrong ends in one sentence, exit status 1 and no half-written artifact."""
 
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import Checkout
+from tests.imports import ROOT
 
 
 @pytest.fixture
@@ -53,6 +55,19 @@ def test_a_bad_file_beside_a_good_one_is_reported_and_under_strict_fatal(checkou
     assert "notes.pdf cannot be read" in done.stdout
     assert "notes.pdf" in (checkout.folder / "metrics/chunk.json").read_text(encoding="utf-8")
     fails(checkout.python("-m", "stages.chunk", "chunk.strict=true"), "data/raw/notes.pdf cannot be read")
+
+
+def test_a_password_comes_from_the_environment_and_stands_nowhere(checkout: Checkout) -> None:
+    shutil.copy(ROOT / "tests/data/nasty/enc_aes256r6_needs_password.pdf", checkout.folder / "data/raw")
+    run = ("-m", "stages.chunk", "chunk.minimum_words=1")
+    fails(checkout.python(*run), "encrypted and needs a password: set FOLIO_PDF_PASSWORD")
+    checkout.environment["FOLIO_PDF_PASSWORD"] = "usersecret"  # noqa: S105
+    done = checkout.python(*run)
+    assert done.returncode == 0, done.stderr
+    assert "Hello World" in (checkout.folder / "data/chunks.jsonl").read_text(encoding="utf-8")
+    written = [checkout.folder / "data/chunks.jsonl", checkout.folder / "metrics/chunk.json"]
+    assert not any("usersecret" in path.read_text(encoding="utf-8") for path in written)
+    assert "usersecret" not in done.stdout + done.stderr
 
 
 def test_no_text_in_any_page(checkout: Checkout) -> None:

@@ -270,6 +270,8 @@ def start_program(folder: Path, task: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Tests that run in the background inherit a Ctrl-C that is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads
     )
 
 
@@ -286,6 +288,9 @@ def test_the_workers_end_with_their_parent(tmp_path: Path, sign: signal.Signals)
         assert [program.stdout.readline() for _ in range(2)] == ["at work\n"] * 2
         # Ctrl-C reaches every process of the terminal; the others the parent alone.
         (os.killpg if sign == signal.SIGINT else os.kill)(program.pid, sign)
-        _, err = program.communicate(timeout=10)  # both pipes end once nobody is left to hold them
+        try:
+            _, err = program.communicate(timeout=10)  # both pipes end once nobody is left to hold them
+        finally:
+            program.kill()
     assert program.returncode == -sign
     assert err.count("Traceback") == (sign == signal.SIGINT)
