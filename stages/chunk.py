@@ -5,7 +5,7 @@ import gc
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,7 @@ def chunk_folder(folder: Path, reader: Reader, target: Path = CHUNKS) -> dict[st
         account.add(reasons.count(None), Counter(filter(None, reasons)))
         account.require(reader.settings.keep_share, "chunk.keep_share")
         gone = chunks.write(target, reasons)
+    _report_empty(names, chunks.of_each(reasons))
     words = sum(n for n, reason in zip(chunks.words, reasons, strict=True) if not reason)
     figures = _figures(names, found, reader.settings, gone)
     return figures | {"chunks": account.as_dict(), "words": words}
@@ -153,6 +154,13 @@ def _report(names: Sequence[str], found: Sequence[Part], reader: Reader) -> None
                 f"warning: {name}: two readers share fewer words than chunk.agreement="
                 f"{reader.settings.agreement:g} asks, fewest on pages {worst}; or try parser=pdfium"
             )
+
+
+def _report_empty(names: Iterable[str], reasons: Iterable[Sequence[str | None]]) -> None:
+    for name, ends in zip(names, reasons, strict=True):
+        if ends and None not in ends:
+            why = ", ".join(f"{count} {reason}" for reason, count in Counter(ends).most_common())
+            print(f"warning: {name}: no chunk of it is kept: {why}")
 
 
 def _disagrees(figures: Figures, settings: Chunk) -> bool:

@@ -5,7 +5,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,16 @@ class Parts:
         self._folder = folder
         self._parts = parts
         self._firsts = array("Q", accumulate((len(part.words) for part in parts), initial=0))
-        self.words = [count for part in parts for count in part.words]
+        self.words = array("I", (count for part in parts for count in part.words))
         self.signatures = b"".join(part.signatures for part in parts)
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def of_each(self, values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """Part what is known of every chunk by document."""
+        for first, end in pairwise(self._firsts):
+            yield values[first:end]
 
     def text(self, index: int) -> str:
         """The text of one chunk."""

@@ -125,7 +125,7 @@ def _near(
         return _Reading(_figures(tokens), set(_shingles(tokens)))
 
     words_of_4 = memoryview(signatures).cast("I")
-    bands = [_Band(words_of_4[at :: SIZE // 4].tolist(), members) for at in range(SEAL // 4, SIZE // 4)]
+    bands = [_Band(array("I", words_of_4[at :: SIZE // 4]), members) for at in range(SEAL // 4, SIZE // 4)]
     repeats: dict[int, Repeat] = {}
     for index in members:
         for other in _rivals(bands, index, repeats):
@@ -139,7 +139,7 @@ def _near(
 class _Band:
     """The members in the order of their keys in one band, those of one key in the order of the chunks."""
 
-    def __init__(self, keys: list[int], members: list[int]) -> None:
+    def __init__(self, keys: "array[int]", members: list[int]) -> None:
         order = sorted((index for index in members if keys[index]), key=keys.__getitem__)
         self.order = array("I", order)
         self.begin = array("I", bytes(4 * len(keys)))  # where in `order` the members of a chunk's key begin
