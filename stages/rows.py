@@ -122,10 +122,11 @@ def _row(group: list[Line], below: list[Line], table: bool) -> Row:
     bold = all(line.bold for line in group if any(map(str.isalpha, line.text)))
     tail = group[-1].text
     text = " ".join(line.text for line in group)
-    if first.text.isdecimal() and first.size < SMALL * size:  # the number of a footnote
+    note = first.text.isdecimal() and first.size < SMALL * size
+    if note:
         text = f"{MARK[0]}{first.text}{MARK[1]} {' '.join(line.text for line in group[1:])}"
     hangs = len(below) == 1 and abs(below[0].left - group[1].left) < NEAR and below[0].left > first.right
-    if len(group) == 2 and (hangs or _is_marker(first.text, table)):
+    if len(group) == 2 and (note or hangs or _is_marker(first.text, table)):
         return Row(text, *box, size, bold, label=group[1].left, tail=tail)
     if table:
         return Row(" | ".join(line.text for line in group), *box, size, bold, "row", tail=tail)

@@ -74,3 +74,23 @@ def test_large_documents_take_about_a_second_at_most(kind: str) -> None:
     start = time.process_time()
     arrange(pages, Counter(), True)
     assert time.process_time() - start < 2.5
+
+
+def test_notes_of_one_line_each_are_notes_and_no_table() -> None:
+    notes = [
+        part
+        for i, number in enumerate(("4", "5"))
+        for part in (
+            line(number, 72, 700 + 12 * i, size=6),
+            line(f"See the annex on valves, part {number}.", 90, 700 + 12 * i, size=9),
+        )
+    ]
+    blocks, dropped = arranged(
+        [*prose("The crew opens the valve\x014\x02 and the gate\x015\x02 again.", 60), *notes]
+    )
+    assert [(block.kind, block.text) for block in blocks] == [
+        ("paragraph", "The crew opens the valve and the gate again."),
+        ("footnote", "See the annex on valves, part 4."),
+        ("footnote", "See the annex on valves, part 5."),
+    ]
+    assert dropped["footnote_mark"] == 4
