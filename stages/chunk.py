@@ -26,6 +26,7 @@ from stages.settings.chunk import Chunk
 RAW = Path("data/raw")
 CHUNKS = Path("data/chunks.jsonl")
 METRICS = Path("metrics/chunk.json")
+NAMED = 5  # of the files that cannot be read, in the last sentence
 SUFFIXES = (".pdf", ".txt", ".md", ".markdown", ".html", ".htm")
 
 
@@ -35,7 +36,14 @@ def find_documents(folder: Path) -> list[Path]:
     Raises:
         FolioError: there is none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    found = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if others := Counter(path.suffix.lower() or path.name for path in files if path not in set(found)):
+        kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common(9))
+        print(f"left out of {folder}/, as no stage reads such files: {kinds}")
+    for path in found:
+        if str(path) != str(path).encode(errors="replace").decode():
+            raise FolioError(f"the name of {str(path)!a} is not UTF-8; rename the file")
     if not found:
         raise FolioError(
             f"no PDF, text, Markdown or HTML file in {folder}/; put at least one there and run `dvc repro`"
@@ -73,7 +81,7 @@ def read_all(documents: Sequence[Path], names: Sequence[str], reader: Reader, fo
     results = workers.each(
         partial(read_part, reader=reader, folder=folder),
         jobs,
-        workers=settings.workers or os.cpu_count() or 1,
+        workers=settings.workers or workers.cores(),
         seconds=settings.seconds,
         memory=settings.memory,
         preload=["stages.entry", "stages.parts", "stages.workers", "pypdfium2", "rensa", *options],
@@ -135,7 +143,9 @@ def chunk_folder(folder: Path, reader: Reader, target: Path = CHUNKS) -> dict[st
 def _require(found: Sequence[Part], strict: bool) -> None:
     refused = [part.figures.refused[1] for part in found if part.figures.refused]
     if refused and (strict or len(refused) == len(found)):
-        raise FolioError(f"{len(refused)} of {len(found)} files gave no text: {'; '.join(refused)}")
+        more = f"; and {len(refused) - NAMED} more, named above" if len(refused) > NAMED else ""
+        first = "; ".join(refused[:NAMED])
+        raise FolioError(f"{len(refused)} of {len(found)} files gave no text: {first}{more}")
 
 
 def _report(names: Sequence[str], found: Sequence[Part], reader: Reader) -> None:
@@ -149,10 +159,10 @@ def _report(names: Sequence[str], found: Sequence[Part], reader: Reader) -> None
         if figures.reread:
             print(f"{name}: {span_of(figures.reread)} taken from PDFium, which reads more known words there")
         if _disagrees(figures, reader.settings):
-            worst = ", ".join(str(page) for page, _ in figures.worst)
+            worst = span_of(sorted(page for page, _ in figures.worst))
             print(
                 f"warning: {name}: two readers share fewer words than chunk.agreement="
-                f"{reader.settings.agreement:g} asks, fewest on pages {worst}; or try parser=pdfium"
+                f"{reader.settings.agreement:g} asks, fewest on {worst}; look there, or try parser=pdfium"
             )
 
 
@@ -207,6 +217,8 @@ def _document(figures: Figures, settings: Chunk) -> dict[str, Any]:
 def main(config: DictConfig) -> None:
     """Write data/chunks.jsonl and metrics/chunk.json."""
     parser, ocr, splitter, settings = (build(config, key) for key in ("parser", "ocr", "splitter", "chunk"))
+    for option in (parser, ocr, splitter):
+        option.check()
     reader = Reader(parser, ocr, splitter, settings, os.environ.get(pdfium.PASSWORD))
     figures = chunk_folder(RAW, reader)
     write_json(METRICS, figures)

@@ -1,6 +1,7 @@
 """One file to its chunks: read, compared with a second reader, stripped of furniture, arranged and split."""
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from stages import agreement, columns, furniture, jsonl, layout, pdfium, plain, 
 from stages.agreement import Agreement, compare
 from stages.blocks import Block, Passage
 from stages.errors import FolioError
-from stages.lines import Line, clean, letters, lines
+from stages.lines import MARK, Line, clean, letters, lines
 from stages.numbering import CAPTION
 from stages.page_numbers import span_of
 from stages.paragraphs import UNSPACED, is_closed
@@ -20,6 +21,7 @@ from stages.sheet import Sheet
 
 # A page on which the readers agree less than this is read again, and the better reading kept.
 REREAD = 0.85
+UNMARK = dict.fromkeys(map(ord, MARK))
 WORST_PAGES = 5  # that are named in a document on which the readers disagree
 
 Parser = Callable[[Path, str | None], list[Sheet]]
@@ -57,7 +59,7 @@ class _Page:
         self.sheet = sheet
         self.lines: list[Line] = lines(sheet) if sheet.blocks is None else []
         texts = self.lines if sheet.blocks is None else sheet.blocks
-        self.text = "\n".join(part.text for part in texts)
+        self.text = "\n".join(part.text for part in texts).translate(UNMARK)
 
     @cached_property
     def lack(self) -> str | None:
@@ -97,20 +99,53 @@ class Reader:
 
     def _pages(self, path: Path, figures: Figures) -> list[_Page]:
         """Read the pages; those that give no text are counted in `figures` and left out."""
-        if path.suffix.lower() == ".pdf":
-            pages = [_Page(sheet) for sheet in self.parser(path, self.password)]
-            if getattr(self.parser, "name", "") != "pdfium":
-                self._second_opinion(path, pages, figures)
-            missing = [page.sheet.number for page in pages if page.lack]
-            for sheet in self.ocr(path, missing, self.password) if missing else ():
-                pages[sheet.number - 1] = _Page(sheet)
-        else:
+        begun = time.monotonic()
+        if path.suffix.lower() != ".pdf":
             pages = [_Page(sheet) for sheet in plain.read(path)]
+        elif getattr(self.parser, "name", "") == "pdfium":
+            pages = [_Page(sheet) for sheet in self.parser(path, self.password)]
+        else:
+            pages = self._twice_read(path, figures)
+        for page in pages:
+            if page.lack and path.suffix.lower() == ".pdf":
+                pages[page.sheet.number - 1] = self._scanned(path, page, begun)
         for page in pages:
             if page.lack:
                 figures.lost.setdefault(page.lack, []).append(page.sheet.number)
         figures.pages = len(pages)
         return [page for page in pages if not page.lack]
+
+    def _scanned(self, path: Path, page: _Page, begun: float) -> _Page:
+        """A page as OCR reads it, where that is asked for and there is time left for it."""
+        longest = getattr(self.ocr, "seconds", 0.0)
+        try:
+            if time.monotonic() - begun + longest > self.settings.seconds:
+                why = "no time is left for OCR; raise chunk.seconds"
+                return _Page(Sheet(page.sheet.number, 0.0, 0.0, problem=why)) if longest else page
+            found = self.ocr(path, [page.sheet.number], self.password)
+        except FolioError as error:
+            return _Page(Sheet(page.sheet.number, 0.0, 0.0, problem=str(error)))
+        return _Page(found[0]) if found else page
+
+    def _twice_read(self, path: Path, figures: Figures) -> list[_Page]:
+        """What the parser reads, compared with PDFium; where it cannot open the file, what PDFium reads."""
+        try:
+            pages = [_Page(sheet) for sheet in self.parser(path, self.password)]
+        except FolioError:
+            try:
+                document = pdfium.opened(path, self.password)
+            except FolioError:
+                document = None
+            if document is None or not len(document):
+                raise
+            with document:
+                pages = [_Page(sheet) for sheet in pdfium.sheets(document, range(len(document)))]
+            if not any(page.text for page in pages):
+                raise
+            figures.reread = [page.sheet.number for page in pages]
+            return pages
+        self._second_opinion(path, pages, figures)
+        return pages
 
     def _second_opinion(self, path: Path, pages: list[_Page], figures: Figures) -> None:
         """Compare with PDFium's words, and take from it the pages that it reads better."""
@@ -131,7 +166,9 @@ class Reader:
                 figures.reread.append(i + 1)
         by_page = [compare(a, b) for a, b in zip(ours, theirs, strict=True)]
         figures.agreement = agreement.together(zip(ours, theirs, strict=True))
-        figures.worst = sorted(enumerate(by_page, start=1), key=lambda page: page[1].least)[:WORST_PAGES]
+        whole = figures.agreement.least
+        apart_most = [page for page in enumerate(by_page, start=1) if page[1].least <= whole < 1]
+        figures.worst = sorted(apart_most, key=lambda page: page[1].least)[:WORST_PAGES]
 
     def _blocks(self, pages: Sequence[_Page], figures: Figures) -> list[Block]:
         figures.characters = sum(letters(page.text) for page in pages)
@@ -154,7 +191,7 @@ def _better(apart: list[int], ours: list[Counter[str]], theirs: list[Counter[str
     def known(page: Counter[str]) -> float:
         return sum(n for word, n in page.items() if count[word] > 1) / (page.total() or 1)
 
-    return [i for i in apart if theirs[i] and known(theirs[i]) > known(ours[i])]
+    return [i for i in apart if theirs[i] and (not ours[i] or known(theirs[i]) > known(ours[i]))]
 
 
 def _arranged(pages: Sequence[_Page], dropped: Counter[str], skip_contents: bool) -> list[list[Block]]:

@@ -102,7 +102,8 @@ def _unmarked(block: Block, called: set[str], dropped: Counter[str]) -> Block:
 
     def resolve(match: re.Match[str]) -> str:
         if match[1] not in called:
-            return match[1]
+            # 10 to the power of 6 is not 106; behind a letter it may be an index: CO2.
+            return f"^{match[1]}" if match.string[: match.start()][-1:].isdecimal() else match[1]
         dropped["footnote_mark"] += len(match[1])
         return ""
 

@@ -18,6 +18,7 @@ NARROW = 0.13
 SMALL = 0.78
 # A larger font than this share of the page's is an initial over several lines.
 DROP_CAP = 2.2
+MOST_MARKS = 300  # on a page: more of them are a picture's labels
 MARK_LENGTH = 4  # characters in such a mark, at most
 # What stands around a small number within a line until it is known whether it calls a footnote.
 MARK = "\x01\x02"
@@ -124,7 +125,7 @@ def _levelled(spans: list[Span]) -> list[Span]:
         return spans
     small = SMALL * median(span.size for span in spans)
     marks = [i for i, span in enumerate(spans) if span.size < small and len(span.text) <= MARK_LENGTH]
-    for i in marks:
+    for i in marks if len(marks) <= MOST_MARKS else ():
         mark = spans[i]
         middle = (mark.top + mark.bottom) / 2
         for span in spans:

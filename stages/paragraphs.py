@@ -19,6 +19,7 @@ NEW_PARAGRAPH = 1.3  # times the usual distance between baselines
 INDENT = 0.7  # font sizes by which a first line is set in
 # Kana, Han and their punctuation: written without blanks between words.
 UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]")
+ADDRESS = re.compile(r"(?:://|www\.|@)\S*$")
 LAST_WORD = re.compile(r"(?<![\w-])[\w-]+$")
 INNER_WORD = re.compile(r"(?<=[^\w\n-])[\w-]+(?=[^\w\n-])")
 
@@ -204,7 +205,8 @@ def join(texts: Iterable[str], words: set[str]) -> str:
         if end in "-‐" and before.isalpha() and text[:1].isalpha():
             first = LAST_WORD.search(last[:-1])
             second = re.match(r"[\w-]+", text)
-            if first and second and text[0].islower():
+            address = ADDRESS.search(last)
+            if first and second and text[0].islower() and not address:
                 parts[-1] = _hyphenated(last, first[0].casefold(), second[0].casefold(), words)
         elif not ((end in "-‐–" and before.isalnum()) or (end in "/@" and before not in " ")):
             parts.append(" " if parts and not (UNSPACED.match(end) and UNSPACED.match(text)) else "")

@@ -8,8 +8,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from stages.blocks import Block, Kind, clean
+from stages.blocks import Block, Kind
 from stages.errors import FolioError
+from stages.lines import clean
+from stages.numbering import BULLET, ENUMERATOR
+from stages.paragraphs import join
 from stages.sheet import Sheet
 
 MIB = 2**20
@@ -43,6 +46,7 @@ ROLES = {"banner", "contentinfo", "navigation", "search"}
 INVISIBLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f\u200b\u2060\ufeff]")
 LINE_BREAK = "\u2028"
+KEPT_BREAK = "\x00"  # the decoder lets none through
 BLANK_LINE = re.compile(rf"{LINE_BREAK}\s*{LINE_BREAK}")
 
 
@@ -60,7 +64,7 @@ def read(path: Path) -> list[Sheet]:
         blocks = _paragraphs(text)
     else:
         blocks = _elements(text if kind in (".html", ".htm") else _to_html(text), path)
-    return [Sheet(1, 0, 0, blocks=blocks, problem="" if blocks else "the file holds no text")]
+    return [Sheet(1, 0, 0, blocks=blocks)]
 
 
 def _decode(path: Path, data: bytes) -> str:
@@ -95,12 +99,33 @@ def _declared(data: bytes) -> str:
 
 def _paragraphs(text: str) -> list[Block]:
     runs = groupby(text.splitlines(), key=lambda line: bool(line.strip()))
-    texts = (_tidy("\n".join(lines)) for filled, lines in runs if filled)
-    return [Block("paragraph", text, (1, 1)) for text in texts if text]
+    blocks: list[Block] = []
+    for filled, lines in runs:
+        part: list[str] = []
+        for line in lines if filled else ():
+            if part and (BULLET.match(line.strip()) or ENUMERATOR.match(line.strip())):
+                blocks.append(_paragraph(part))
+                part = []
+            part.append(line)
+        if part:
+            blocks.append(_paragraph(part))
+    return [block for block in blocks if block.text]
+
+
+def _paragraph(lines: Sequence[str]) -> Block:
+    text = join(filter(None, map(_tidy, lines)), set())
+    if bullet := BULLET.match(text):
+        return Block("item", f"- {text[bullet.end() :]}", (1, 1))
+    return Block("item" if ENUMERATOR.match(text) else "paragraph", text, (1, 1))
 
 
 def _tidy(text: str) -> str:
-    return clean(CONTROL.sub("", text))
+    return clean(CONTROL.sub("", text)).strip()
+
+
+def _lines(text: str) -> str:
+    """Tidy each line of a text whose line breaks count."""
+    return "\n".join(filter(None, map(_tidy, text.split(KEPT_BREAK))))
 
 
 def _to_html(markdown: str) -> str:
@@ -143,6 +168,7 @@ class _Reader:
         self._blocks: list[Block] = []
         self._text: list[str] = []
         self._unseen = 0  # depth within an element that is not shown
+        self._pre = 0  # depth within a text whose line breaks count
         self._sections: Counter[str] = Counter()  # of each that is open
         self._main: list[Block] = []
         self._open: list[tuple[Kind, int]] = []  # headings and list items
@@ -161,6 +187,8 @@ class _Reader:
             self._unseen += 1
         elif tag == "br":
             self._text.append(LINE_BREAK)
+        elif tag == "pre":
+            self._pre += 1
         elif tag in HEADINGS:
             self._open.append(("heading", HEADINGS[tag]))
         elif tag == "li":
@@ -177,7 +205,7 @@ class _Reader:
     def data(self, text: str) -> None:
         """Take a piece of text."""
         if not self._unseen:
-            self._text.append(text)
+            self._text.append(text.replace("\n", KEPT_BREAK) if self._pre else text)
 
     def end(self, tag: str) -> None:
         """Take an end tag."""
@@ -187,7 +215,9 @@ class _Reader:
             return
         if tag in BREAKING:
             self._flush()
-        if tag in HEADINGS or tag == "li":
+        if tag == "pre":
+            self._pre -= 1
+        elif tag in HEADINGS or tag == "li":
             self._open.pop()
             self._marker = ""
         elif tag in ("ul", "ol"):
@@ -202,10 +232,16 @@ class _Reader:
         self._flush()
         self._end_row()
         lengths = (sum(len(block.text) for block in blocks) for blocks in (self._main, self._blocks))
-        return self._main if 2 * next(lengths) > next(lengths) else self._blocks
+        if 2 * next(lengths) <= next(lengths):
+            return self._blocks
+        # A page's title may stand before its main part.
+        title = [block for block in self._blocks if block.kind == "heading" and block.level == 1][:1]
+        return self._main if not title or title[0] in self._main else title + self._main
 
     def _is_unseen(self, tag: str, attributes: Mapping[str, str]) -> bool:
         if tag in ("header", "footer") and not self._sections.total():  # of the site, not of an article
+            return attributes.get("id") != "title-block-header"  # pandoc's
+        if tag == "a" and "headerlink" in attributes.get("class", "").split():
             return True
         shown = tag == "dialog" and "open" in attributes
         return (
@@ -236,7 +272,7 @@ class _Reader:
         kind, level = self._open[-1] if self._open else ("paragraph", 0)
         parts = BLANK_LINE.split("".join(self._text))
         self._text = []
-        for text in filter(None, map(_tidy, parts)):
+        for text in filter(None, map(_lines, parts)):
             marker = self._marker if kind == "item" else ""
             found.append(Block(kind, marker + text, (1, 1), level))
             self._marker = ""
@@ -258,4 +294,4 @@ class _Reader:
             self._add(inside)
         elif inside:
             texts = (" ".join(block.text for block in cell) for cell in cells)
-            self._add([Block("row", clean(" | ".join(texts)), (1, 1))])
+            self._add([Block("row", clean(" | ".join(texts)).strip(), (1, 1))])

@@ -126,7 +126,7 @@ def draw_all(pages: Sequence[Page], folder: Path, settings: Preview, password: s
     results = workers.each(
         partial(draw, width=settings.width, quality=settings.quality, password=password),
         [(folder / page.document, page.number) for page in printed],
-        workers=os.cpu_count() or 1,
+        workers=workers.cores(),
         seconds=SECONDS,
         memory=MEMORY,
         preload=["stages.entry", "stages.template", "stages.workers", "pypdfium2", "PIL.WebPImagePlugin"],

@@ -135,7 +135,7 @@ def _row(group: list[Line], below: list[Line], table: bool) -> Row:
 
 def _is_marker(text: str, table: bool) -> bool:
     """Whether a short text stands before an item, a title or a note; bare numbers may head a table's rows."""
-    if BULLET.fullmatch(text) or ENUMERATOR.fullmatch(text) or MARK[0] in text:
+    if BULLET.fullmatch(text) or ENUMERATOR.fullmatch(text) or text.startswith(MARK[0]):
         return True
     number = NUMBERED.match(text + " x")
     return bool(number and number["number"]) and not (table and text.isdecimal())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 # sentencex takes time with the square of the sentences, in some scripts: 80,000 characters of Japanese
 # in one line took 1.5 s, in windows of this many characters 0.1 s.
 WINDOW = 5_000
+LONGEST = 4_000  # characters of a sentence
 # A capital, one of these and a full stop bring sentencex 1.0.32 down.
 WIDE_BLANK = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 
@@ -25,6 +26,17 @@ def spans(text: str, language: str) -> Iterator[tuple[int, int]]:
     yield from ((at + start, at + end) for start, end in _spans(text[at:], language))
 
 
+def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """A sentence; one that never ends is a list or a dump, and is cut behind a stop or a blank."""
+    while end - start > LONGEST:
+        cut = max(text.rfind(mark, start + LONGEST // 2, start + LONGEST) for mark in ("; ", ", ", " "))
+        stop = cut + 1 if cut > 0 else start + LONGEST
+        yield start, start + len(text[start:stop].rstrip())
+        start = stop + len(text[stop:end]) - len(text[stop:end].lstrip())
+    if end > start:
+        yield start, end
+
+
 def _spans(text: str, language: str) -> Iterator[tuple[int, int]]:
     import sentencex
 
@@ -32,8 +44,6 @@ def _spans(text: str, language: str) -> Iterator[tuple[int, int]]:
     for line in text.split("\n"):
         for sentence in sentencex.segment(language, line):
             start = at + len(sentence) - len(sentence.lstrip())
-            end = at + len(sentence.rstrip())
-            if end > start:
-                yield start, end
+            yield from _bounded(text, start, at + len(sentence.rstrip()))
             at += len(sentence)
         at += 1

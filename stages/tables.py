@@ -16,6 +16,7 @@ SHORT = 8.0  # points: a shorter rule is a tick, or the underline of a letter
 NEAR = 2.5  # points within which two rules meet
 SIDE_BY_SIDE = 3  # rows with cells side by side that make a look at the rules worth while
 FULL = 0.6  # of a cell's width: a line that fills it goes on in the next
+BANDS = 3  # of a table whose rows no rule parts: its title, its head, its body
 DRAWING = 2000  # rules on a page: more of them draw a picture
 CELL = " | "
 NARROW_LETTERS = " .,:;'|!()[]ijltfI"
@@ -185,7 +186,8 @@ def _table(lines: list[Line], across: list[Rule], down: list[Rule], side: float)
     tops = sorted({top for top, _ in cells})
     for top in tops:
         band = [cells[cell] for cell in sorted(cells) if cell[0] == top]
-        yield from (_row(row) for row in _by_baseline(band))
+        # Where many rules part the rows, what stands between two of them is one.
+        yield from (_row(row) for row in ([band] if len(tops) > BANDS else _by_baseline(band)))
 
 
 def _cell(line: Line, across: list[Rule], down: list[Rule], side: float) -> Cell:

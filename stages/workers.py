@@ -4,6 +4,7 @@ import contextlib
 import functools
 import math
 import multiprocessing
+import os
 import pickle
 import signal
 import sys
@@ -39,6 +40,13 @@ class Failure:
 
     kind: Literal["refused", "time", "memory", "crash", "bug"]
     reason: str
+
+
+def cores() -> int:
+    """How many processes can work side by side on this machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def each(
@@ -237,7 +245,6 @@ def _die_with_parent() -> None:
     # A worker that hangs in a library never looks at its pipe. The sentinel is a pipe of which the
     # parent holds the other end; at its close the kernel sends SIGIO, which ends a process.
     import fcntl
-    import os
 
     if parent := multiprocessing.parent_process():
         fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())

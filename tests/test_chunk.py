@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,23 @@ def test_the_order_does_not_depend_on_which_worker_is_done_first(raw: Path) -> N
     many, _ = chunked(raw, workers=4, duplicate_similarity=1.0)
     assert [row["document"] for row in one] == sorted(row["document"] for row in one)
     assert one == many
+
+
+def test_files_of_other_kinds_are_told_and_hidden_ones_are_not_read(
+    raw: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (raw / "a.pdf").write_bytes(pdf(SEALS))
+    for name in ("b.docx", "c.docx", "data.csv", "._a.pdf"):
+        (raw / name).write_bytes(b"")
+    records, _ = chunked(raw)
+    assert {row["document"] for row in records} == {"a.pdf"}
+    assert "as no stage reads such files: 2 .docx, 1 .csv" in capsys.readouterr().out
+
+
+def test_a_name_that_is_no_utf8_is_refused(raw: Path) -> None:
+    (raw / os.fsdecode(b"caf\xe9.txt")).write_text(SEALS, encoding="utf-8")
+    with pytest.raises(FolioError, match=r"is not UTF-8; rename the file"):
+        chunked(raw)
 
 
 # files that cannot be read

@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from stages import document
 from stages.blocks import Block, Kind, Passage
 from stages.compose import compose
 from stages.document import Reader, join_over_pages, without_sections
+from stages.errors import FolioError
 from stages.lines import letters
 from stages.option import build
 from stages.parser.oxide import Oxide
@@ -300,3 +302,51 @@ def test_a_text_layer_without_meaning_is_garbage() -> None:
     assert figures.lost == {"garbage": [1]}
     assert figures.refused is not None
     assert figures.refused[0] == "garbage"
+
+
+def test_a_page_full_of_indices_is_no_garbage() -> None:
+    text = "H\x012\x02O and CO\x012\x02 react to H\x012\x02CO\x013\x02."
+    page = document._Page(Sheet(1, 600, 800, [Span(text, 72, 100, 300, 110, 10)]))
+    assert page.lack is None
+    assert page.text == "H2O and CO2 react to H2CO3."
+
+
+class SlowOcr:
+    """Reads what it is asked for, as if that took long."""
+
+    seconds = 60.0
+    remedy = "run with ocr=tesseract"
+
+    def __call__(self, path: Path, pages: Sequence[int], password: str | None = None) -> list[Sheet]:
+        raise AssertionError("no page may be begun that the time of the file does not allow")
+
+
+def test_ocr_begins_no_page_that_the_time_of_its_file_does_not_allow(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf([[("The pump moves water up.", 72, 700, 10)], []]))
+    short = replace(SETTINGS, seconds=30.0)
+    records, figures = Reader(Oxide(name="oxide"), SlowOcr(), one_by_one, short)(path, "a.pdf")
+    assert [record["text"] for record in records] == ["The pump moves water up."]
+    assert figures.lost == {"no time is left for OCR; raise chunk.seconds": [2]}
+
+
+def test_a_fault_of_ocr_leaves_the_other_pages(tmp_path: Path) -> None:
+    def broken(path: Path, pages: Sequence[int], password: str | None = None) -> list[Sheet]:
+        raise FolioError("tesseract is gone")
+
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf([[("The pump moves water up.", 72, 700, 10)], []]))
+    records, figures = Reader(Oxide(name="oxide"), broken, one_by_one, SETTINGS)(path, "a.pdf")
+    assert len(records) == 1
+    assert figures.lost == {"tesseract is gone": [2]}
+
+
+def test_pdfium_reads_a_file_that_the_parser_cannot_open(tmp_path: Path) -> None:
+    def closed(path: Path, password: str | None = None) -> list[Sheet]:
+        raise FolioError(f"{path} cannot be read: no catalog")
+
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf([[("The pump moves water up.", 72, 700, 10)]]))
+    records, figures = reader(closed)(path, "a.pdf")
+    assert [record["text"] for record in records] == ["The pump moves water up."]
+    assert figures.reread == [1]

@@ -94,3 +94,8 @@ def test_notes_of_one_line_each_are_notes_and_no_table() -> None:
         ("footnote", "See the annex on valves, part 5."),
     ]
     assert dropped["footnote_mark"] == 4
+
+
+def test_a_power_of_ten_keeps_its_sense_and_an_index_its_place() -> None:
+    blocks, _ = arranged(prose("Of CO\x012\x02 there are 10\x016\x02 parts in a tank.", 60))
+    assert [block.text for block in blocks] == ["Of CO2 there are 10^6 parts in a tank."]

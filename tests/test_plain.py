@@ -70,10 +70,10 @@ def test_what_is_no_text_or_too_large_is_named(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html"])
-def test_an_empty_file_has_a_problem(tmp_path: Path, name: str) -> None:
+def test_an_empty_file_has_no_blocks(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(" \n", encoding="utf-8")
     (sheet,) = plain.read(tmp_path / name)
-    assert (sheet.blocks, sheet.problem) == ([], "the file holds no text")
+    assert (sheet.blocks, sheet.problem) == ([], "")
 
 
 MARKDOWN = """---
@@ -120,7 +120,7 @@ def test_markdown_keeps_its_structure_and_drops_its_front_matter(tmp_path: Path)
         ("item", "2. Act"),
         ("item", "at once"),
         ("item", "- alone"),
-        ("paragraph", 'x = 1 y = "# no heading"'),
+        ("paragraph", 'x = 1\ny = "# no heading"'),
         ("row", "a | b"),
         ("row", "1 |"),
         ("paragraph", "Made by us"),
@@ -171,7 +171,7 @@ def test_a_page_gives_what_it_shows_without_its_frame(tmp_path: Path) -> None:
         ("row", "Low est |"),
         ("paragraph", "Term"),
         ("paragraph", "Meaning"),
-        ("paragraph", "a b"),
+        ("paragraph", "a\nb"),
         ("paragraph", "More"),
         ("paragraph", "hidden until clicked"),
         ("paragraph", "by Ann"),
@@ -232,3 +232,25 @@ def test_the_borders_of_what_the_parser_is_fed_change_nothing(
     whole = read(tmp_path, "a.html", PAGE)
     monkeypatch.setattr(plain, "FEED", 7)
     assert read(tmp_path, "a.html", PAGE) == whole
+
+
+def test_the_items_of_a_list_in_a_text_are_parted_and_its_hyphens_joined(tmp_path: Path) -> None:
+    text = "Do this:\n- open the\n  valve\n- close it\n1. first\nA hyphen-\nated word.\n"
+    assert read(tmp_path, "a.txt", text) == [
+        ("paragraph", "Do this:"),
+        ("item", "- open the valve"),
+        ("item", "- close it"),
+        ("item", "1. first A hyphenated word."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<h1>Pumps</h1><main><p>The pump moves water up.</p></main>",
+        '<header id="title-block-header"><h1>Pumps</h1></header><p>The pump moves water up.</p>',
+        '<h1>Pumps<a class="headerlink" href="#p">\u00b6</a></h1><p>The pump moves water up.</p>',
+    ],
+)
+def test_the_title_of_a_page_stays(tmp_path: Path, html: str) -> None:
+    assert read(tmp_path, "a.html", html) == [("h1", "Pumps"), ("paragraph", "The pump moves water up.")]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.sentences import spans
+from stages.sentences import LONGEST, spans
 
 
 def sentences(text: str, language: str = "en") -> list[str]:
@@ -47,3 +47,12 @@ def test_every_letter_stands_in_one_sentence_and_none_has_blank_ends(text: str, 
     ends = [0, *(end for _, end in found)]
     starts = [*(start for start, _ in found), len(text)]
     assert all(not text[end:start].strip() and end <= start for end, start in zip(ends, starts, strict=True))
+
+
+def test_a_sentence_that_never_ends_is_cut_between_words() -> None:
+    text = "word " * 3000
+    found = list(spans(text, "en"))
+    assert max(end - start for start, end in found) <= LONGEST
+    assert " ".join(text[start:end] for start, end in found) == text.strip()
+    solid = "x" * 9000
+    assert list(spans(solid, "en")) == [(0, 4000), (4000, 8000), (8000, 9000)]

@@ -7,8 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.blocks import Block, clean
+from stages.blocks import Block
 from stages.errors import FolioError
+from stages.lines import clean
 from stages.option import Option, setting
 from stages.pdfium import opened
 from stages.sheet import Sheet
@@ -130,7 +131,7 @@ def _blocks(item: "DocItem", titled: bool) -> Iterator[Block]:
         yield from (Block("row", row, pages) for row in _rows(item))
         return
     # A formula has its letters in `orig` alone; a picture has none.
-    text = clean(getattr(item, "text", "") or getattr(item, "orig", ""))
+    text = _tidy(getattr(item, "text", "") or getattr(item, "orig", ""))
     if not text:
         return
     match label:
@@ -150,6 +151,10 @@ def _rows(table: "TableItem") -> Iterator[str]:
     """The cells between bars; one over several rows or columns stands in the first alone."""
     for i, cells in enumerate(table.data.grid):
         starts = [(cell.start_row_offset_idx, cell.start_col_offset_idx) for cell in cells]
-        texts = [clean(cell.text) if starts[j] == (i, j) else "" for j, cell in enumerate(cells)]
+        texts = [_tidy(cell.text) if starts[j] == (i, j) else "" for j, cell in enumerate(cells)]
         if any(texts):
-            yield clean(" | ".join(texts))
+            yield _tidy(" | ".join(texts))
+
+
+def _tidy(text: str) -> str:
+    return clean(text).strip()

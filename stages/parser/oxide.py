@@ -1,6 +1,7 @@
 """pdf-oxide: every run of text on a page with its place and font, at over a thousand pages a second."""
 
 import re
+from collections import Counter
 from functools import lru_cache, partial
 from operator import attrgetter
 from pathlib import Path
@@ -66,7 +67,10 @@ class _Boxes:
         if self._reader is None:
             return self._ask(index)
         # pdf-oxide takes long to tell a box: it is asked once for each size of page.
-        width, height = self._reader.get_page_size(index)
+        try:
+            width, height = self._reader.get_page_size(index)
+        except RuntimeError:  # PdfiumError: PDFium may miss a page that pdf-oxide finds
+            return self._ask(index)
         if (width, height) not in self._known:
             left, bottom, right, top = self._ask(index)
             same = abs(right - left - width) < 1 and abs(top - bottom - height) < 1
@@ -117,7 +121,8 @@ def _is_sideways(span: Any) -> bool:
 
 def _upright(document: Any, index: int, found: list[Any], page: Box) -> Sheet:
     left, bottom, right, top = page
-    upwards = document.extract_chars(index)[0].rotation_degrees == 90
+    turns = Counter(round(char.rotation_degrees) % 360 for char in document.extract_chars(index))
+    upwards = turns[90] >= turns[270]
     spans = []
     for span in found:
         x, y, wide, high = span.page_bbox
@@ -138,6 +143,9 @@ def _upright(document: Any, index: int, found: list[Any], page: Box) -> Sheet:
 
 
 def _rules(document: Any, index: int, left: float, top: float) -> list[Box]:
-    drawn = document.extract_rects(index) + document.extract_lines(index)
+    try:
+        drawn = document.extract_rects(index) + document.extract_lines(index)
+    except Exception:  # noqa: BLE001 - as above; without its rules a table is read line by line
+        return []
     boxes = (rule["bbox"] for rule in drawn)
     return [(x - left, top - y - height, x - left + width, top - y) for x, y, width, height in boxes]
