@@ -106,9 +106,8 @@ class Reader:
             pages = [_Page(sheet) for sheet in self.parser(path, self.password)]
         else:
             pages = self._twice_read(path, figures)
-        for page in pages:
-            if page.lack and path.suffix.lower() == ".pdf":
-                pages[page.sheet.number - 1] = self._scanned(path, page, begun)
+        if path.suffix.lower() == ".pdf":
+            pages = [self._scanned(path, page, begun) if page.lack else page for page in pages]
         for page in pages:
             if page.lack:
                 figures.lost.setdefault(page.lack, []).append(page.sheet.number)
