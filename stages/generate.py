@@ -35,7 +35,8 @@ def select(
     seen: set[str] = set()
     for _, group in groupby(candidates, key=lambda pair: pair["chunk"]["id"]):
         pairs = list(group)
-        reasons = {id(pair): verify.reason_against(pair, settings) for pair in pairs}
+        # A generator may have found a fault itself: a quote that stands nowhere, a chunk without a reply.
+        reasons = {id(pair): pair.get("reason") or verify.reason_against(pair, settings) for pair in pairs}
         chosen: list[jsonl.Record] = []
         for pair in sorted(pairs, key=lambda pair: -pair["score"]):
             reason = reasons[id(pair)] or _surplus(pair, chosen, seen, settings.pairs_per_chunk)
@@ -91,6 +92,10 @@ def main(config: DictConfig) -> None:
     generator, settings = build(config, "generator"), build(config, "generate")
     chunks, account = list(jsonl.read(CHUNKS)), Account("candidate pairs")
     with Ledger(cache.folder() / "ledger.sqlite") as ledger:
+        if settings.plan:
+            plan = generator.plan(chunks, ledger)
+            print("generate would make " + ", ".join(f"{key} {value}" for key, value in plan.items()))
+            return
         kept, rejected = select(generator(chunks, ledger), settings, account)
     account.require(settings.keep_share, "generate.keep_share")
     jsonl.write(PAIRS, (as_record(pair, generator.identity) for pair in kept))

@@ -42,19 +42,28 @@ def _empty(pair: Record, _: Generate) -> bool:
     return len(content_words(pair["question"])) < 2
 
 
+def _source(pair: Record) -> str:
+    """The words of the passage that the answer rests on; a local model's answer is those words."""
+    start, end = pair["evidence"]
+    return str(pair["chunk"]["text"][start:end])
+
+
 def _foreign(pair: Record, settings: Generate) -> bool:
-    known = content_words(pair["answer"]) | content_words(pair["topic"])
+    known = content_words(pair["answer"]) | content_words(_source(pair)) | content_words(pair["topic"])
     return len(content_words(pair["question"]) - known) > settings.foreign_words
 
 
 def _off_topic(pair: Record, _: Generate) -> bool:
-    return not content_words(pair["question"]) & content_words(pair["answer"])
+    told = content_words(pair["answer"]) | content_words(_source(pair))
+    return not content_words(pair["question"]) & told
 
 
 def _echo(pair: Record, settings: Generate) -> bool:
     answer = content_words(pair["answer"])
     left = answer - content_words(pair["question"])
-    return len(left) < max(3, settings.answer_share * len(answer))
+    # A sentence has to tell three words more than its question; "two weeks" has not so many.
+    least = 3 if pair["answer"] == _source(pair) else min(3, len(answer))
+    return len(left) < max(least, settings.answer_share * len(answer))
 
 
 def _unlikely(pair: Record, settings: Generate) -> bool:

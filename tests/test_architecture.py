@@ -76,7 +76,9 @@ def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
     group = option.parent.name
     file = Path(f"stages/{group}/{option.stem}.py")
     for stage in users[group]:
-        assert closure({file}) - {file} <= code_deps[stage]
+        named = re.findall(r"^code: ([\w/]+) ", option.read_text(encoding="utf-8"), re.MULTILINE)
+        own = {file} | expand(map(Path, named))
+        assert closure({file}) - own <= code_deps[stage]
 
 
 def test_conf_files_and_option_modules_match_one_to_one() -> None:

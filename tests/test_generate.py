@@ -27,7 +27,12 @@ NIGHT = (
 
 def settings(room: int = 3) -> Generate:
     return Generate(
-        pairs_per_chunk=room, minimum_score=-1.1, answer_share=0.35, foreign_words=0, keep_share=0.02
+        pairs_per_chunk=room,
+        minimum_score=-1.1,
+        answer_share=0.35,
+        foreign_words=0,
+        keep_share=0.02,
+        plan=False,
     )
 
 

@@ -6,13 +6,18 @@ from stages.settings.generate import Generate
 from stages.verify import CHECKS, content_words, reason_against
 
 SETTINGS = Generate(
-    pairs_per_chunk=3, minimum_score=-1.1, answer_share=0.35, foreign_words=0, keep_share=0.02
+    pairs_per_chunk=3, minimum_score=-1.1, answer_share=0.35, foreign_words=0, keep_share=0.02, plan=False
 )
 ANSWER = "The captain inspects the lifeboats every four weeks and enters the result in the log."
 
 
 def pair(question: str = "Who inspects the lifeboats?", **changes: Any) -> dict[str, Any]:
-    return {"question": question, "answer": ANSWER, "topic": "Safety drills", "score": -0.5} | changes
+    """A pair whose answer is a whole sentence of its passage, unless `chunk` and `evidence` say otherwise."""
+    answer = changes.get("answer", ANSWER)
+    source = {"chunk": {"text": answer}, "evidence": [0, len(answer)]}
+    return (
+        source | {"question": question, "answer": ANSWER, "topic": "Safety drills", "score": -0.5} | changes
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,7 @@ def test_the_plainest_reason_comes_first() -> None:
 
 def settings(**changes: float) -> Generate:
     values: dict[str, Any] = {"pairs_per_chunk": 3, "minimum_score": -1.1, "answer_share": 0.35}
-    return Generate(**values | {"foreign_words": 0, "keep_share": 0.02} | changes)
+    return Generate(**values | {"foreign_words": 0, "keep_share": 0.02, "plan": False} | changes)
 
 
 def test_foreign_words_may_be_allowed() -> None:
@@ -109,3 +114,22 @@ def test_at_least_three_words_of_the_answer_stay_unsaid() -> None:
     short = pair(question, answer="The captain inspects the lifeboats weekly.")
     assert reason_against(enough, settings(answer_share=0.0)) is None
     assert reason_against(short, settings(answer_share=0.0)) == "echoes_answer"
+
+
+def test_a_phrase_is_measured_by_the_sentence_that_it_rests_on() -> None:
+    phrase = pair(
+        "How often does the captain inspect the lifeboats?",
+        answer="Every four weeks.",
+        chunk={"text": ANSWER},
+        evidence=[0, len(ANSWER)],
+    )
+    # "often" stands nowhere in the sentence.
+    assert reason_against(phrase, settings()) == "foreign_words"
+    assert reason_against(phrase, settings(foreign_words=1)) is None
+    echo = phrase | {"question": "Does the captain inspect the lifeboats every four weeks?"}
+    assert (
+        reason_against(
+            echo | {"question": "When are lifeboats inspected, in four weeks?"}, settings(foreign_words=2)
+        )
+        == "echoes_answer"
+    )

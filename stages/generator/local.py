@@ -16,6 +16,7 @@ from stages.language_model import load_model, load_tokenizer
 from stages.ledger import Ledger
 from stages.option import Option, setting
 from stages.sentences import spans
+from stages.topic import topic
 
 # A sentence that leans on the one before it cannot be asked about alone.
 LEANING = re.compile(
@@ -25,7 +26,6 @@ LEANING = re.compile(
     re.IGNORECASE,
 )
 MARKER = re.compile(r"(?:-|\d{1,3}[.)])\s+")
-NUMBERING = re.compile(r"^[\dA-Z]{1,3}(?:\.\d+)*\.?\s+")
 
 
 # Raised when the way of asking changes, so that the ledger's older replies no longer count.
@@ -43,14 +43,8 @@ class _Call:
         return text
 
     @property
-    def topic(self) -> str:
-        # A heading may be a bare number: "3.1.6" above a sentence that states a requirement.
-        titles = (NUMBERING.sub("", heading) for heading in reversed(self.chunk["headings"]))
-        return next((title for title in titles if re.search(r"[^\W\d]{2}", title)), self.chunk["document"])
-
-    @property
     def prompt(self) -> str:
-        return f"Topic: {self.topic}\nSentence: {self.answer}\nQuestion:"
+        return f"Topic: {topic(self.chunk)}\nSentence: {self.answer}\nQuestion:"
 
 
 @setting
@@ -68,6 +62,7 @@ class Local(Option):
     language: str
     seed: int
     watch: str
+    code: str
 
     @model_validator(mode="after")
     def _possible(self) -> "Local":
@@ -97,6 +92,11 @@ class Local(Option):
         for _, document in groupby(chunks, key=lambda chunk: chunk["document"]):
             calls = [call for chunk in document for call in self._calls(chunk)]
             yield from self._answer(calls, ledger, writer)
+
+    def plan(self, chunks: Iterable[Record], ledger: Ledger) -> dict[str, Any]:
+        """What a run would ask for: the `calls` that are not in the ledger."""
+        keys = {self._key(call) for chunk in chunks for call in self._calls(chunk)}
+        return {"calls": len(keys) - len(ledger.get(sorted(keys)))}
 
     def _calls(self, chunk: Record) -> Iterator[_Call]:
         least, most = self.sentence_words
@@ -175,7 +175,7 @@ class _Writer:
 def _candidate(call: _Call, question: str, score: float) -> Record:
     evidence = list(call.evidence)
     answer = {"question": question, "answer": call.answer, "evidence": evidence, "score": score}
-    return {"chunk": call.chunk, "topic": call.topic} | answer
+    return {"chunk": call.chunk, "topic": topic(call.chunk)} | answer
 
 
 def _progress(batches: list[Any]) -> Iterable[Any]:

@@ -14,3 +14,4 @@ class Generate:
     answer_share: float = Field(ge=0, le=1)
     foreign_words: int = Field(ge=0)
     keep_share: float = Field(ge=0, le=1)
+    plan: bool

@@ -11,7 +11,7 @@ from stages.ledger import Ledger
 SETTINGS: dict[str, Any] = {
     "name": "local", "prompt": {"text": "Write a question.\n\n"}, "samples": 2, "temperature": 1.0,
     "top_k": 20, "batch": 2, "maximum_tokens": 6, "sentence_words": (4, 45), "language": "en", "seed": 0,
-    "watch": "w",
+    "watch": "w", "code": "c",
 }  # fmt: skip
 TEXTS = [
     "The pump must be cleaned every week. It is red. A guide shows how the pump is opened and closed.",

@@ -1,0 +1,285 @@
+"""An OpenAI-compatible endpoint: bounded calls, retried while that may help, and named when it does not."""
+
+import asyncio
+import json
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from stages.errors import FolioError
+from stages.jsonl import Record
+
+if TYPE_CHECKING:
+    import httpx2
+    import openai
+    from tenacity import RetryCallState
+
+RESPONSE_BYTES = 4 * 2**20
+# The n-th pause is drawn from 0 to BACKOFF * 2**n seconds, and no longer than LONGEST_PAUSE.
+BACKOFF = 0.5
+LONGEST_PAUSE = 60.0
+# What an endpoint may refuse by name, and the name that newer ones want instead; None: it is left out.
+OTHERWISE = {
+    "max_tokens": "max_completion_tokens",
+    "temperature": None,
+    "seed": None,
+    "response_format": None,
+}
+# These mean the same to every later call. 402: no money; 405 and 3xx: no such path.
+FINAL = {401, 402, 403, 404, 405, 407}
+FINAL_CODES = re.compile(r"model_not|insufficient_quota|invalid_api_key|billing")
+
+
+class Unanswered(Exception):  # noqa: N818 - the field's word is the reason
+    """A call that ended without a reply; `reason` names why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Passing(Unanswered):
+    """What may be over at the next try, not before `pause` seconds."""
+
+    def __init__(self, reason: str, pause: float = 0.0) -> None:
+        super().__init__(reason)
+        self.pause = pause
+
+
+def fault_of_url(url: str) -> str | None:
+    """What is wrong with a base URL, without a word of it: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "is no URL"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "must begin with http:// or https:// and name a host"
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return "must hold no user, password, query or fragment: a key comes from the environment"
+    return None
+
+
+@dataclass
+class Endpoint:
+    """Calls of one model at `base_url`; seconds everywhere; `key` names an environment variable.
+
+    The key itself is read when the client opens and stands in no attribute, message or reply.
+    """
+
+    base_url: str
+    model: str
+    key: str
+    concurrency: int
+    timeout: float
+    tries: int
+    patience: float
+    _client: Any = field(default=None, init=False, repr=False)
+    _conceal: Callable[[str], str] = field(default=str, init=False, repr=False)
+    _refused: set[str] = field(default_factory=set, init=False)  # parameters
+    _formats: bool = field(default=False, init=False)  # it has accepted a response_format
+    _heard: bool = field(default=False, init=False)
+    _told: bool = field(default=False, init=False)
+    _failures: int = field(default=0, init=False)  # in a row
+
+    async def __aenter__(self) -> Self:
+        import openai
+
+        # Without a key a server on this machine still wants the header to hold something.
+        secret = os.environ.get(self.key, "").strip() or "none"
+        if not re.fullmatch(r"[!-~]+", secret):
+            raise FolioError(f"the key in {self.key} has blanks or letters beyond ASCII; set it again")
+        self._conceal = lambda text: text.replace(secret, "***") if os.environ.get(self.key) else text
+        # Its own retries wait at most 8 s, bound no total time and forgo a Retry-After above two minutes.
+        self._client = openai.AsyncOpenAI(
+            api_key=secret,
+            base_url=self.base_url,
+            max_retries=0,
+            http_client=_bounded(),
+            timeout=self.timeout,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def ask(self, **request: Any) -> Record:
+        """Return a completion's `text`, `finish` and `tokens` [prompt, completion].
+
+        `request` is what the API takes: messages, temperature, seed, max_tokens, response_format.
+
+        Raises:
+            Unanswered: names why, when no try brought a reply.
+            FolioError: no later call would fare better: wrong key, model or address, or nobody there.
+        """
+        from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
+
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self.tries) | stop_before_delay(self.patience),
+            wait=_pause,
+            retry=retry_if_exception_type(Passing),
+            reraise=True,
+        )
+        try:
+            reply: Record = await retrying(self._fitted, request)
+        except Passing as error:
+            self._count_failure(error.reason)
+            raise Unanswered(error.reason) from None
+        self._failures = 0
+        return reply
+
+    def _count_failure(self, reason: str) -> None:
+        self._failures += 1
+        if self._failures >= 2 * self.concurrency:
+            raise FolioError(
+                f"{self.base_url} answered none of {self._failures} calls in a row, each tried up to "
+                f"{self.tries} times ({reason}); try later: what is answered is kept"
+            )
+
+    async def _fitted(self, request: dict[str, Any]) -> Record:
+        """One try, without what this endpoint is known to refuse."""
+        names = {name: OTHERWISE[name] if name in self._refused else name for name in request}
+        fitted = {new: request[name] for name, new in names.items() if new}
+        try:
+            reply = await self._once(fitted)
+        except Unanswered as error:
+            doubtful = "response_format" in fitted and not self._formats
+            if error.reason != "bad_request" or not doubtful:
+                raise
+            # Either it offers no such format or it refuses this very passage.
+            reply = await self._once({k: v for k, v in fitted.items() if k != "response_format"})
+            self._refused.add("response_format")
+            return reply
+        self._formats = self._formats or "response_format" in fitted
+        return reply
+
+    async def _once(self, request: dict[str, Any]) -> Record:
+        import httpx2
+        import openai
+
+        body = {"model": self.model} | request
+        try:
+            async with asyncio.timeout(self.timeout):
+                # What chat.completions.create does beyond this, type by type, takes as long as all the rest.
+                response = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
+        except (TimeoutError, openai.APITimeoutError):
+            raise Passing("timeout") from None
+        except openai.APIConnectionError as error:
+            raise self._broken(error) from None
+        except openai.APIStatusError as error:
+            self._heard = True
+            raise self._refusal(error, request) from None
+        self._heard = True
+        return _reply(response.content)
+
+    def _broken(self, error: Exception) -> Exception:
+        import httpx2
+
+        if isinstance(error.__cause__, httpx2.ConnectError) and not self._heard:
+            return FolioError(
+                f"{self.base_url} cannot be reached (generator.base_url) for model {self.model}: "
+                f"is its server up? A key would come from {self.key}"
+            )
+        return Passing("unreachable")
+
+    def _refusal(self, error: "openai.APIStatusError", request: dict[str, Any]) -> Exception:
+        status, code = error.status_code, f"{error.code or ''} {error.type or ''}"
+        if status in FINAL or status < 400 or FINAL_CODES.search(code) or error.param == "model":
+            return FolioError(self._final(status, code))
+        if status in (408, 409, 429) or status >= 500:
+            reason = {408: "timeout", 429: "rate_limited"}.get(status, "server_error")
+            return Passing(reason, _retry_after(error.response.headers))
+        name = error.param
+        if name in OTHERWISE and name in request:
+            self._refused.add(name)
+            return Passing("parameter_refused")
+        if "response_format" not in request or self._formats:
+            self._tell(status, error.message)
+        return Unanswered("bad_request")
+
+    def _tell(self, status: int, message: str) -> None:
+        """Show once what the endpoint says against a passage; the reasons alone would not explain it."""
+        if not self._told:
+            self._told = True
+            words = " ".join(self._conceal(message).split())
+            plain = "".join(filter(str.isprintable, words))[:200]
+            print(f"generate: {self.base_url} refuses a passage ({status}): {plain}", file=sys.stderr)
+
+    def _final(self, status: int, code: str) -> str:
+        key = self.key if os.environ.get(self.key) else f"{self.key}, which is not set"
+        if "quota" in code or "billing" in code or status == 402:
+            remedy = "its account has no quota left"
+        elif status in (401, 403) or "api_key" in code:
+            remedy = "set that variable to a key that may use this model"
+        else:
+            remedy = "check generator.model and generator.base_url"
+        return f"{self.base_url} refuses model {self.model} ({status}), asked with the key in {key}: {remedy}"
+
+
+def _pause(state: "RetryCallState") -> float:
+    from tenacity import wait_random_exponential
+
+    error = state.outcome.exception() if state.outcome else None
+    wanted = error.pause if isinstance(error, Passing) else 0.0
+    return wanted + wait_random_exponential(multiplier=BACKOFF, max=LONGEST_PAUSE)(state)
+
+
+def _retry_after(headers: "httpx2.Headers") -> float:
+    """Seconds that a Retry-After asks for, which holds seconds or an HTTP date; 0 without one."""
+    value = headers.get("retry-after", "0")
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return 0.0
+    return max(0.0, seconds) if not math.isnan(seconds) else 0.0
+
+
+def _bounded() -> "httpx2.AsyncClient":
+    """The client library's own HTTP client, which stops reading a response that does not end."""
+    import httpx2
+    import openai
+
+    class Bounded(openai.DefaultAsyncHttpxClient):
+        async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+            response = await super().send(request, **options | {"stream": True})
+            body = bytearray()
+            try:
+                async for part in response.aiter_bytes():
+                    body += part
+                    if len(body) > RESPONSE_BYTES:
+                        raise Unanswered("too_large")
+            finally:
+                await response.aclose()
+            # The body is decoded by now.
+            framing = ("content-encoding", "content-length", "transfer-encoding")
+            headers = [pair for pair in response.headers.multi_items() if pair[0].lower() not in framing]
+            return httpx2.Response(
+                response.status_code, headers=headers, content=bytes(body), request=request
+            )
+
+    # A redirect would turn the POST into a GET, or carry passages to another host.
+    return Bounded(follow_redirects=False)
+
+
+def _reply(body: bytes) -> Record:
+    """What a completion says; a body that is none is a fault on the way (a proxy's page, a cut)."""
+    try:
+        record = json.loads(body)
+        choice, usage = record["choices"][0], record.get("usage") or {}
+        text = str(choice["message"].get("content") or "")
+        tokens = [max(0, int(usage.get(f"{part}_tokens") or 0)) for part in ("prompt", "completion")]
+        finish = choice.get("finish_reason")
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        raise Passing("malformed_response") from None
+    # A lone surrogate, which JSON may hold and UTF-8 may not.
+    return {"text": text.encode("utf-8", "replace").decode(), "finish": str(finish), "tokens": tokens}
