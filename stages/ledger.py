@@ -27,6 +27,8 @@ class Ledger:
                 # A writer waits this many seconds for another process's transaction.
                 self._base = sqlite3.connect(path, timeout=60)
                 self._base.execute("PRAGMA journal_mode=WAL")
+                # A killed process loses nothing; a power cut may lose the last replies, not the file.
+                self._base.execute("PRAGMA synchronous=NORMAL")
                 with self._base:
                     self._base.execute(TABLE)
         except (sqlite3.Error, OSError) as error:

@@ -175,3 +175,12 @@ def test_the_figures_tell_how_many_chunks_have_a_pair() -> None:
         "chunks_with_pairs": 2,
         "pairs": {"in": 3, "kept": 3, "dropped": {}},
     }
+
+
+def test_a_fault_that_the_generator_found_is_the_reason() -> None:
+    sound = candidate(BOATS, 7)
+    unplaced = candidate(("When do night watches end?", "At four."), 7) | {"reason": "evidence_missing"}
+    account = Account("candidate pairs")
+    kept, rejected = select([sound, unplaced], settings(), account)
+    assert kept == [sound]
+    assert [pair["reason"] for pair in rejected] == ["evidence_missing"]

@@ -109,3 +109,9 @@ def test_another_setting_is_another_call(tiny_model: Path, ledger: Ledger, chang
 def test_greedy_decoding_gives_one_question(tiny_model: Path, ledger: Ledger) -> None:
     greedy = local(tiny_model, temperature=0.0, samples=1)
     assert len(list(greedy(chunks(), ledger))) == 4
+
+
+def test_a_plan_counts_the_calls_that_the_ledger_lacks(tiny_model: Path, ledger: Ledger) -> None:
+    assert local(None).plan(chunks(), ledger) == {"calls": 4}  # the four whole, plain sentences
+    list(local(tiny_model)(chunks(), ledger))
+    assert local(None).plan(chunks(), ledger) == {"calls": 0}
