@@ -21,7 +21,6 @@ from stages.sheet import Sheet
 
 # A page on which the readers agree less than this is read again, and the better reading kept.
 REREAD = 0.85
-UNMARK = dict.fromkeys(map(ord, MARK))
 WORST_PAGES = 5  # that are named in a document on which the readers disagree
 
 Parser = Callable[[Path, str | None], list[Sheet]]
@@ -59,7 +58,8 @@ class _Page:
         self.sheet = sheet
         self.lines: list[Line] = lines(sheet) if sheet.blocks is None else []
         texts = self.lines if sheet.blocks is None else sheet.blocks
-        self.text = "\n".join(part.text for part in texts).translate(UNMARK)
+        text = "\n".join(part.text for part in texts)
+        self.text = text.replace(MARK[0], "").replace(MARK[1], "")
 
     @cached_property
     def lack(self) -> str | None:

@@ -208,7 +208,7 @@ def _joined(row: list[Span], cuts: Sequence[float]) -> list[Line]:
         if run and gap < -size and len(span.text.strip()) <= 2 and span.right < run[-1].right:
             run[-1] = _inserted(run[-1], span)
             continue
-        cut = any(right - 1 <= x <= span.left + 1 for x in cuts)
+        cut = cuts and any(right - 1 <= x <= span.left + 1 for x in cuts)
         if run and (gap > WIDE * size or gap < -size or cut):
             found.append(_line(run))
             run = []
