@@ -57,7 +57,8 @@ def read_part(job: tuple[int, Path, str], reader: Reader, folder: Path) -> Part 
     An error is returned, not raised, where it is no fault of the file: the disk is full, say.
     """
     # Pages make many small objects and hardly any cycles among them.
-    gc.set_threshold(100_000)
+    gc.freeze()
+    gc.set_threshold(500_000)
     index, path, name = job
     records, figures = reader(path, name)
     try:
