@@ -6,13 +6,13 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from stages import parts, pdfium, repeats, workers
+from stages import parts, pdfium, plain, repeats, workers
 from stages.account import Account
 from stages.artifact import write_json
 from stages.document import Figures, Reader, told
@@ -27,7 +27,7 @@ RAW = Path("data/raw")
 CHUNKS = Path("data/chunks.jsonl")
 METRICS = Path("metrics/chunk.json")
 NAMED = 5  # of the files that cannot be read, in the last sentence
-SUFFIXES = (".pdf", ".txt", ".md", ".markdown", ".html", ".htm")
+SUFFIXES = (".pdf", *plain.LARGEST)
 
 
 def find_documents(folder: Path) -> list[Path]:
@@ -56,9 +56,7 @@ def read_part(job: tuple[int, Path, str], reader: Reader, folder: Path) -> Part 
 
     An error is returned, not raised, where it is no fault of the file: the disk is full, say.
     """
-    # Pages make many small objects and hardly any cycles among them.
-    gc.freeze()
-    gc.set_threshold(500_000)
+    _collect_seldom()
     index, path, name = job
     records, figures = reader(path, name)
     try:
@@ -68,6 +66,13 @@ def read_part(job: tuple[int, Path, str], reader: Reader, folder: Path) -> Part 
             f"could not write below {folder}: {error.strerror}; free some space there, or set TMPDIR to a "
             "folder with more, then run again"
         )
+
+
+@cache
+def _collect_seldom() -> None:
+    """Once a process: pages make many small objects and hardly any cycles among them."""
+    gc.freeze()
+    gc.set_threshold(500_000)
 
 
 def read_all(documents: Sequence[Path], names: Sequence[str], reader: Reader, folder: Path) -> list[Part]:

@@ -131,20 +131,20 @@ class Reader:
         try:
             pages = [_Page(sheet) for sheet in self.parser(path, self.password)]
         except FolioError:
-            try:
-                document = pdfium.opened(path, self.password)
-            except FolioError:
-                document = None
-            if document is None or not len(document):
-                raise
-            with document:
-                pages = [_Page(sheet) for sheet in pdfium.sheets(document, range(len(document)))]
+            pages = self._rescued(path)
             if not any(page.text for page in pages):
                 raise
             figures.reread = [page.sheet.number for page in pages]
             return pages
         self._second_opinion(path, pages, figures)
         return pages
+
+    def _rescued(self, path: Path) -> list[_Page]:
+        try:
+            with pdfium.opened(path, self.password) as document:
+                return [_Page(sheet) for sheet in pdfium.sheets(document, range(len(document)))]
+        except FolioError:
+            return []
 
     def _second_opinion(self, path: Path, pages: list[_Page], figures: Figures) -> None:
         """Compare with PDFium's words, and take from it the pages that it reads better."""

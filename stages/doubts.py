@@ -7,6 +7,7 @@ from heapq import nsmallest
 from itertools import zip_longest
 from typing import Any
 
+from stages.agreement import Agreement
 from stages.page_numbers import span_of
 
 LOST = {
@@ -56,13 +57,13 @@ def flags(figures: Figures, kept: int) -> Iterator[str]:
 
 def least(figures: Figures) -> float:
     """The lower of recall and of what is no surplus: 1 where the readers agree, or where one read alone."""
-    return min(float(figures.get("recall", 1.0)), 1 - float(figures.get("surplus", 0.0)))
+    return Agreement(figures.get("recall", 1.0), figures.get("surplus", 0.0)).least
 
 
 def _apart(figures: Figures) -> list[tuple[int, float, float]]:
     """Page, recall and surplus where the readers differ as much as on the whole document, or more."""
     whole = least(figures) + 1e-9
-    return [(page, r, s) for page, r, s in figures.get("apart", ()) if min(r, 1 - s) <= whole]
+    return [(page, r, s) for page, r, s in figures.get("apart", ()) if Agreement(r, s).least <= whole]
 
 
 def _in_turn(queues: Iterable[Sequence[Place]]) -> list[Place]:

@@ -32,11 +32,16 @@ def read(source: Path) -> Iterator[Record]:
             yield record
 
 
+def line(record: Record) -> str:
+    """A record as it stands in a file, its line end included."""
+    return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write(target: Path, records: Iterable[Record]) -> int:
     """Write records, whole or not at all, and return how many there were."""
     count = 0
     with whole_file(target) as path, path.open("w", encoding="utf-8") as lines:
         for record in records:
-            lines.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            lines.write(line(record))
             count += 1
     return count

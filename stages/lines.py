@@ -28,16 +28,22 @@ NO_LETTER = re.compile(r"[\W_]+")
 
 
 @dataclass(slots=True)
-class Line:
-    """A run of text between two wide gaps; lengths in points from the page's top left corner."""
+class Placed:
+    """A text and where it stands; lengths in points from the page's top left corner."""
 
     text: str
     left: float
     top: float
     right: float
     bottom: float
-    size: float
+    size: float  # of the font
     bold: bool
+
+
+@dataclass(slots=True)
+class Line(Placed):
+    """A run of text between two wide gaps."""
+
     row: bool = False  # a row of a table: its cells are parted by bars
     lead: bool = False  # begins in bold and goes on without
     middle: float = field(init=False)  # its height on the page

@@ -2,6 +2,7 @@
 
 import json
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ def place(folder: Path, index: int) -> Path:
 
 def save(target: Path, records: Sequence[jsonl.Record], figures: Figures) -> Part:
     """Write the chunks of one file and return what the parent process has to know of them."""
-    lines = [json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records]
+    lines = [jsonl.line(record).encode() for record in records]
     target.write_bytes(b"".join(lines))
     texts = [record["text"] for record in records]
     figures.chunks = len(records)
@@ -67,8 +68,6 @@ class Parts:
 
     def text(self, index: int) -> str:
         """The text of one chunk."""
-        from bisect import bisect_right
-
         part = bisect_right(self._firsts, index) - 1
         starts = self._parts[part].starts
         line = index - self._firsts[part]

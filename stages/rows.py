@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from stages.blocks import Kind
-from stages.lines import MARK, SMALL, Line
+from stages.lines import MARK, SMALL, Line, Placed
 from stages.numbering import BULLET, ENUMERATOR, NUMBERED
 
 LEADER = re.compile(r"(?:[.…․_·]\s?){4,}")
@@ -20,16 +20,9 @@ Style = tuple[float, bool, bool]  # font size, bold, in capitals
 
 
 @dataclass(slots=True)
-class Row:
+class Row(Placed):
     """What stands on one baseline of a flow, read from left to right."""
 
-    text: str
-    left: float
-    top: float
-    right: float
-    bottom: float
-    size: float
-    bold: bool
     kind: Kind = "paragraph"
     label: float = 0.0  # where the text begins behind a bullet, number or label
     lead: bool = False  # begins in bold and goes on without

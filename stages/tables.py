@@ -15,6 +15,7 @@ THIN = 3.0  # points: a drawn box is a rule when it is no thicker
 SHORT = 8.0  # points: a shorter rule is a tick, or the underline of a letter
 NEAR = 2.5  # points within which two rules meet
 SIDE_BY_SIDE = 3  # rows with cells side by side that make a look at the rules worth while
+WORDY = 8  # letters in half of a cell's lines, at least: it runs on
 FULL = 0.6  # of a cell's width: a line that fills it goes on in the next
 BANDS = 3  # of a table whose rows no rule parts: its title, its head, its body
 DRAWING = 2000  # rules on a page: more of them draw a picture
@@ -231,7 +232,7 @@ def _runs_on(band: list[list[Line]]) -> bool:
         if not line.text.endswith("..") and any(map(str.isalpha, line.text))
     ]
     letters = [sum(map(str.isalpha, line.text)) for cell in long for line in cell]
-    return bool(fills) and median(fills) >= FULL and median(letters) >= SHORT
+    return bool(fills) and median(fills) >= FULL and median(letters) >= WORDY
 
 
 def _row(cells: list[list[Line]]) -> Line:

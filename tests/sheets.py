@@ -17,20 +17,6 @@ def width_of(text: str, size: float = 10.0) -> float:
     return 0.5 * size * len(text)
 
 
-def line(
-    text: str,
-    left: float = 72.0,
-    top: float = 100.0,
-    *,
-    right: float | None = None,
-    size: float = 10.0,
-    bold: bool = False,
-    **more: Any,
-) -> Line:
-    right = left + width_of(text, size) if right is None else right
-    return Line(text, left, top, right, top + size, size, bold, **more)
-
-
 def span(
     text: str,
     left: float = 72.0,
@@ -42,6 +28,12 @@ def span(
 ) -> Span:
     right = left + width_of(text, size) if right is None else right
     return Span(text, left, top, right, top + size, size, bold)
+
+
+def line(
+    text: str, left: float = 72.0, top: float = 100.0, *, row: bool = False, lead: bool = False, **placed: Any
+) -> Line:
+    return Line(*span(text, left, top, **placed), row=row, lead=lead)
 
 
 def stack(
