@@ -27,7 +27,10 @@ MIB = 2**20
 
 def chunk(number: int) -> dict[str, Any]:
     text = " ".join(f"Valve {number} of row {row} is closed before the pump is opened." for row in range(18))
-    return {"id": str(number), "document": "a.pdf", "pages": [1, 1], "headings": ["1 Valves"], "text": text}
+    return {"id": str(number), "document": "a.pdf", "pages": [1, 1], "headings": ["1 Valves"]} | {
+        "language": "en",
+        "text": text,
+    }
 
 
 def measure(url: str, count: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ PIPELINE = Path("dvc.yaml")
 # Top-level keys that are plain values, not options.
 PLAIN = ("seed", "language")
 # Groups of which several options are chosen at once, each under its own name.
-SEVERAL = ("metric",)
+SEVERAL = ("filter", "metric")
 
 
 def compose(conf: Path) -> DictConfig:

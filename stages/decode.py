@@ -87,16 +87,61 @@ class Decoder:
         done = [recorder.completion(row, i, stop) for i, row in enumerate(new.tolist())]
         return [done[i : i + samples] for i in range(0, len(done), samples)]
 
-    def _read(self, ids: "torch.Tensor", mask: "torch.Tensor") -> Any:
-        """Key-value cache over all but the last column, which `generate` reads itself."""
+    def score(self, rows: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]]) -> list[list[float]]:
+        """Return the mean natural-log probability of each of the completions of every prompt.
+
+        Each prompt is read once, whatever the number of its completions.
+        """
+        import torch
+
+        ids, mask = left_pad([prompt for prompt, _ in rows], self._pad)
+        shared = torch.tensor(self._prefix, dtype=torch.long).expand(len(rows), -1)
+        ids = torch.cat([shared, ids], dim=1).to(self._model.device)
+        mask = torch.cat([torch.ones_like(shared), mask], dim=1).to(self._model.device)
+        owner = torch.tensor([i for i, (_, many) in enumerate(rows) for _ in many], device=mask.device)
+        completions = [list(completion) for _, many in rows for completion in many]
+        with torch.inference_mode():
+            past = self._read(ids, mask)
+            past.batch_select_indices(owner)
+            scores = iter(self._after(past, ids[owner, -1:], mask[owner], completions))
+        return [[next(scores) for _ in many] for _, many in rows]
+
+    def _after(
+        self, past: Any, last: "torch.Tensor", mask: "torch.Tensor", completions: list[list[int]]
+    ) -> list[float]:
+        """Mean log-probabilities of completions behind a cache that lacks the `last` token of each prompt."""
+        import torch
+
+        longest = max(map(len, completions))
+        padded = [row + [self._pad] * (longest - len(row)) for row in completions]
+        new = torch.tensor(padded, device=last.device)
+        mask = torch.cat([mask, torch.ones_like(new)], dim=1)
+        logits = self._model(
+            torch.cat([last, new[:, :-1]], dim=1),
+            attention_mask=mask[:, :-1],
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0)[:, -longest - 1 : -1],
+            past_key_values=past,
+        ).logits
+        means = []
+        for row, completion in zip(logits, completions, strict=True):
+            chosen = torch.tensor(completion, device=row.device)
+            loss = torch.nn.functional.cross_entropy(row[: len(completion)].float(), chosen)
+            means.append(-float(loss))
+        return means
+
+    def _past(self, rows: int) -> Any:
+        """A key-value cache that holds the prefix for so many rows."""
         from transformers import DynamicCache
 
-        start = len(self._prefix)
         if self._prefix_cache is None:
-            past = DynamicCache(config=self._model.config)
-        else:
-            past = copy.deepcopy(self._prefix_cache)
-            past.batch_repeat_interleave(len(ids))
+            return DynamicCache(config=self._model.config)
+        past = copy.deepcopy(self._prefix_cache)
+        past.batch_repeat_interleave(rows)
+        return past
+
+    def _read(self, ids: "torch.Tensor", mask: "torch.Tensor") -> Any:
+        """Key-value cache over all but the last column, which `generate` reads itself."""
+        start, past = len(self._prefix), self._past(len(ids))
         if ids.shape[1] - 1 > start:
             positions = (mask.cumsum(1) - 1).clamp(min=0)
             self._model(

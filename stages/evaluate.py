@@ -13,7 +13,7 @@ from stages.artifact import write_json
 from stages.decode import Decoder
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.language_model import load_model, load_tokenizer
+from stages.language_model import load_model, load_tokenizer, stop_tokens
 from stages.likelihood import token_losses
 from stages.option import build
 from stages.prompt import answer_ids, prompt_ids
@@ -54,13 +54,6 @@ def ask(
             text = tokenizer.decode(reply.ids, skip_special_tokens=True).strip()
             answers[i] = _record(*cells[i], settings.model, text, reply.stop is None, loss)
     return [answers[i] for i in range(len(cells))]
-
-
-def stop_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """Every token that ends an answer: the tokenizer's EOS and those of the generation config."""
-    configured = model.generation_config.eos_token_id if model.generation_config else None
-    listed = configured if isinstance(configured, list) else [configured]
-    return sorted({tokenizer.eos_token_id, *(token for token in listed if token is not None)})
 
 
 def _batches(prompts: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:

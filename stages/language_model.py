@@ -101,3 +101,10 @@ def load_model(folder: Path, dtype: str, **quantization: Any) -> "PreTrainedMode
     except (OSError, ValueError) as error:
         raise FolioError(f"the model in {folder} cannot be loaded: {error}") from error
     return model.eval()
+
+
+def stop_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Every token that ends an answer: the tokenizer's EOS and those of the generation config."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    listed = configured if isinstance(configured, list) else [configured]
+    return sorted({tokenizer.eos_token_id, *(token for token in listed if token is not None)})

@@ -17,7 +17,7 @@ from stages.template import render
 METRICS = Path("metrics")
 ANSWERS = Path("evaluation")
 REPORT = Path("report")
-STAGES = ("chunk", "generate", "tokenize", "train", "merge")
+STAGES = ("chunk", "verify", "tokenize", "train", "merge")
 CONTEXTS = {"open": "with the passage", "closed": "without the passage"}
 
 

@@ -1,23 +1,40 @@
 """A real HTTP server on loopback that speaks /v1/chat/completions, and misbehaves when asked to.
 
-python -m tests.endpoint LATENCY prints its URL and serves until its standard input ends.
+python -m tests.endpoint LATENCY prints its URL and serves until its standard input ends. Beside it
+stands what starts a real stage that asks the server, and what interrupts one.
 """
 
 import asyncio
 import hashlib
 import json
+import os
 import re
+import signal
+import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
+from tests.imports import ROOT
+
 MODEL = "writer"
-PASSING = ("429", "429-date", "500", "slow", "drop", "cut", "html", "no-choices")
+KEY = "FOLIO_TEST_KEY"
+SECRET = "sk-very-secret-0123456789"  # noqa: S105
+# What every option that asks an endpoint takes, but for base_url, prompt and name.
+KNOBS: dict[str, Any] = {
+    "model": MODEL, "key": KEY, "concurrency": 4, "temperature": 0.5, "seed": 0, "maximum_tokens": 64,
+    "structured": "json_schema", "repeats": 3, "timeout": 5.0, "tries": 8, "patience": 60.0,
+    "budget_calls": None, "budget_tokens": None, "input_price": None, "output_price": None,
+}  # fmt: skip
+PASSING = ("408", "409", "429", "429-date", "500", "slow", "drop", "cut", "html", "no-choices")
 CONTENT = ("truncated", "malformed", "wrong-schema", "empty")
 SENTENCE = re.compile(r"\S[^.!?]*[.!?]")
 
@@ -31,14 +48,26 @@ class Request:
     headers: dict[str, str]
     arrived: float
 
+    @cached_property
+    def user(self) -> str:
+        """The user's turn."""
+        return str(self.body["messages"][-1]["content"])
+
+    def part(self, tag: str) -> str:
+        """What stands between the tags, or nothing."""
+        return self.user.partition(f"<{tag}>\n")[2].partition(f"\n</{tag}>")[0]
+
     @property
     def passage(self) -> str:
-        text = self.body["messages"][-1]["content"]
-        return text.partition("<passage>\n")[2].partition("\n</passage>")[0]
+        return self.part("passage")
+
+    @property
+    def seed(self) -> int:
+        return int(self.body.get("seed", -1))
 
     def draw(self, *salt: object) -> float:
-        """A number of [0, 1) that hangs on the passage, the seed and the salt alone."""
-        seal = hashlib.sha256(repr((self.passage, self.body.get("seed"), *salt)).encode()).digest()
+        """A number of [0, 1) that hangs on what is asked, the seed and the salt alone."""
+        seal = hashlib.sha256(repr((self.user, self.seed, *salt)).encode()).digest()
         return int.from_bytes(seal[:6], "big") / 2**48
 
 
@@ -50,7 +79,7 @@ def good(_: Request) -> str:
 
 
 def faulty(share: float) -> Behaviour:
-    """Half of the faults pass when the call is tried again, half stay with passage and seed."""
+    """Half of the faults pass when the call is tried again, half stay with what is asked and the seed."""
 
     def behave(request: Request) -> str:
         passing = request.draw(request.before, "passing")
@@ -64,25 +93,40 @@ def faulty(share: float) -> Behaviour:
 
 def pairs(passage: str) -> list[dict[str, str]]:
     """One pair for each of the first five sentences, which is answer and quote."""
-    sentences = [match[0] for match in SENTENCE.finditer(passage)][:5]
     return [
-        {"question": f"What is known about {' '.join(s.split()[:3])}?", "answer": s, "quote": s}
-        for s in sentences
+        {
+            "kind": "fact",
+            "question": f"What is known about {' '.join(s.split()[:3])}?",
+            "answer": s,
+            "quote": s,
+        }
+        for s in [match[0] for match in SENTENCE.finditer(passage)][:5]
     ]
+
+
+def reply(request: Request) -> dict[str, Any]:
+    """A judgement where an answer is shown, an answer where a question is, else pairs."""
+    if request.part("answer"):
+        return {"answerable": True, "correct": True, "self_contained": True, "score": 5}
+    if request.part("question"):
+        return {"answer": pairs(request.passage)[0]["answer"]}
+    return {"pairs": pairs(request.passage)}
 
 
 @dataclass
 class Server:
-    """Serves in a thread while the block runs; `answered` counts completions by passage and seed."""
+    """Serves in a thread while the block runs; `answered` counts completions by user's turn and seed."""
 
     behave: Behaviour = good
     latency: float = 0.0
     key: str | None = None
     offers: tuple[str, ...] = ("json_schema", "json_object")
-    write: Callable[[str], list[dict[str, str]]] = pairs
+    write: Callable[[Request], dict[str, Any]] = reply
+    retry_after: float = 1.0  # seconds, with status 429
     requests: list[Request] = field(default_factory=list)
     answered: Counter[tuple[str, int]] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    strays: list[str] = field(default_factory=list)  # paths that nobody should ask for
     at_once: int = 0
     most_at_once: int = 0
     keep: bool = True
@@ -133,6 +177,7 @@ class Server:
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
         if first.split()[1] != "/v1/chat/completions":
+            self.strays.append(first)
             return await _send(writer, 404, _error("no such path"))
         body = json.loads(raw)
         seen = hashlib.sha256(raw).hexdigest()
@@ -162,18 +207,11 @@ class Server:
             self.faults[kind] += 1
         return await self._misbehave(kind, request, writer)
 
-    async def _misbehave(  # noqa: C901 - a table
-        self, kind: str, request: Request, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _misbehave(self, kind: str, request: Request, writer: asyncio.StreamWriter) -> None:
         match kind:
             case "slow":
                 await asyncio.sleep(60)
             case "drop":
-                raise ConnectionResetError
-            case "cut":
-                writer.write(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
-                )
                 raise ConnectionResetError
             case "html":
                 await _send(writer, 200, b"<html>Bad gateway</html>", {"Content-Type": "text/html"})
@@ -190,22 +228,24 @@ class Server:
                 name = kind.split()[1]
                 await _send(writer, 400, _error(f"{name} is not supported", param=name))
             case _ if kind.isdigit():
-                await _send(
-                    writer, int(kind), _error("told to"), {"Retry-After": "1"} if kind == "429" else {}
-                )
+                more = {"429": {"Retry-After": f"{self.retry_after}"}, "3": {"Location": "/v1/elsewhere"}}
+                headers = more.get(kind) or more.get(kind[0], {})
+                await _send(writer, int(kind), _error("told to"), headers)
             case _:
                 await self._complete(kind, request, writer)
 
     async def _complete(self, kind: str, request: Request, writer: asyncio.StreamWriter) -> None:
-        text = json.dumps({"pairs": self.write(request.passage)})
+        text = json.dumps(self.write(request))
         finish = "stop"
         match kind:
             case "truncated":
                 text, finish = text[: len(text) // 2], "length"
             case "malformed":
-                text = text.replace('"question":', "question:")
+                text = text.replace('"', "'", 1)
             case "wrong-schema":
-                text = text.replace('"answer"', '"reply"')
+                text = f'{{"else": {text}}}'
+            case "echo":
+                text = text.replace("What", request.headers["authorization"])
             case "empty":
                 text = ""
         tokens = {"prompt_tokens": 200, "completion_tokens": len(text) // 4}
@@ -217,8 +257,11 @@ class Server:
         body = json.dumps(whole).encode()
         # What it takes to write the reply is part of the latency, as it is for a model.
         await asyncio.sleep(request.arrived + self.latency - self._loop.time())
+        if kind == "cut":
+            await _send(writer, 200, body[: len(body) // 2], {"Content-Length": str(len(body))})
+            raise ConnectionResetError
         if self.keep:
-            self.answered[request.passage, request.body.get("seed", -1)] += 1
+            self.answered[request.user, request.seed] += 1
         await _send(writer, 200, body)
 
 
@@ -229,10 +272,44 @@ def _error(message: str, **more: str) -> bytes:
 async def _send(
     writer: asyncio.StreamWriter, status: int, body: bytes, headers: dict[str, str] | None = None
 ) -> None:
-    lines = {"Content-Type": "application/json"} | (headers or {}) | {"Content-Length": str(len(body))}
+    lines = {"Content-Type": "application/json", "Content-Length": str(len(body))} | (headers or {})
     head = f"HTTP/1.1 {status} X\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items())
     writer.write(head.encode() + b"\r\n" + body)
     await writer.drain()
+
+
+def start(stage: str, folder: Path, *words: str) -> "subprocess.Popen[str]":
+    """Run a real stage in `folder`, its cache in there too; one pipe has both its outputs.
+
+    Where the tests themselves run in the background Ctrl-C is ignored; the stage is not to inherit that.
+    """
+    own = {
+        "FOLIO_CACHE": str(folder / "cache"),
+        KEY: SECRET,
+        "PYTHONPATH": str(ROOT),
+        "NO_PROXY": "127.0.0.1",
+    }
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"stages.{stage}", *words],
+            cwd=folder,
+            env=os.environ | own,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def interrupt(process: "subprocess.Popen[str]", server: Server, replies: int, sign: signal.Signals) -> str:
+    """Send a signal once the server has given so many more replies; what the process printed."""
+    until = server.answered.total() + replies
+    while server.answered.total() < until and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(sign)
+    return process.communicate(timeout=60)[0]
 
 
 if __name__ == "__main__":

@@ -11,11 +11,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from stages.compose import compose, option_keys
 from stages.option import build
-from tests.imports import ROOT, built, closure, module_file
+from tests.imports import ROOT, built, closure, module_file, targets
 
-GROUPS = ["parser", "ocr", "splitter", "generator", "model", "method", "metric"]
+GROUPS = ["parser", "ocr", "splitter", "generator", "filter", "answerer", "model", "method", "metric"]
+SEVERAL = ("filter", "metric")
+ANSWERER = "answerer@filter.round_trip.answerer"
+KEYS = {"answerer": "filter.round_trip.answerer"}
+# Filters that ask a model name its code in values of their own.
+ASKING = [["filter=[judge]"], ["filter=[round_trip]"], ["filter=[round_trip]", f"{ANSWERER}=openai"]]
 OPTIONS = [path for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+FILTERS = {path.relative_to(ROOT) for path in (ROOT / "stages/filter").glob("[a-z]*.py")}
 SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
 
 
@@ -48,7 +54,9 @@ def test_the_imports_of_a_stage_are_its_deps(
     stage: str, config: DictConfig, code_deps: dict[str, set[Path]]
 ) -> None:
     script = Path(f"stages/{SCRIPTS[stage]}.py")
-    assert code_deps[stage] == closure({script} | built(script, config))
+    # Of the filters, which are a list, the whole folder is a dep, and of their imports those of the chosen ones.
+    chosen, folder = (targets(config.filter), FILTERS) if stage == "verify" else (set(), set())
+    assert code_deps[stage] == closure({script} | built(script, config) | chosen) | folder
 
 
 def test_the_imports_of_each_score_are_its_deps(config: DictConfig, code_deps: dict[str, set[Path]]) -> None:
@@ -64,13 +72,30 @@ def test_compose_depends_on_every_option_it_may_build(code_deps: dict[str, set[P
     assert code_deps["compose"] == closure({Path("stages/compose.py")} | options)
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("choices", ASKING, ids=" ".join)
+def test_a_filter_that_asks_a_model_brings_its_code_and_its_weights(
+    choices: list[str], code_deps: dict[str, set[Path]]
+) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = hydra_compose("config", choices)
+    verify = chosen.verify
+    named = [verify.watch, verify.answerer, verify.model, verify.judge]
+    assert all((ROOT / name).exists() for name in named)
+    imported = closure(targets(chosen.filter))
+    assert imported <= code_deps["verify"] | closure(expand(map(Path, named)))
+    assert expand(map(Path, named)) <= imported | {Path("stages/verify.py")}
+
+
+@pytest.mark.parametrize("option", [path for path in OPTIONS if path.stem not in ("judge", "round_trip") and path.parent.name != "answerer"], ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
     option: Path, code_deps: dict[str, set[Path]]
 ) -> None:
     users = {
         "parser": ["chunk"], "ocr": ["chunk"], "splitter": ["chunk"],
-        "generator": ["generate"], "metric": ["score@squad"],
+        "generator": ["generate"], "filter": ["verify"], "answerer": ["verify"], "metric": ["score@squad"],
         "method": ["train"], "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate"],
     }  # fmt: skip
     group = option.parent.name
@@ -99,10 +124,13 @@ def test_every_option_instantiates_and_bears_the_name_of_its_file(path: Path) ->
     from hydra import initialize_config_dir
 
     group = path.parent.name
-    choice = f"{group}=[{path.stem}]" if group == "metric" else f"{group}={path.stem}"
+    choice = f"{group}=[{path.stem}]" if group in SEVERAL else f"{group}={path.stem}"
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        chosen = hydra_compose("config", [choice])
-    key = f"metric.{path.stem}" if group == "metric" else group
+        if group == "answerer":
+            chosen = hydra_compose("config", ["filter=[round_trip]", f"{ANSWERER}={path.stem}"])
+        else:
+            chosen = hydra_compose("config", [choice])
+    key = f"{group}.{path.stem}" if group in SEVERAL else KEYS.get(group, group)
     option = build(chosen, key)
     assert option.name == path.stem
     assert module_file(type(option).__module__) == Path(f"stages/{group}/{path.stem}.py")
@@ -116,7 +144,7 @@ def test_params_yaml_is_what_conf_composes_to(config: DictConfig) -> None:
     assert (ROOT / "params.yaml").read_text(encoding="utf-8") == OmegaConf.to_yaml(config)
 
 
-@pytest.mark.parametrize("stage", ["chunk", "preview", "score", "report", "compose", "sweep"])
+@pytest.mark.parametrize("stage", ["chunk", "preview", "review", "score", "report", "compose", "sweep"])
 def test_a_stage_that_does_not_compute_never_imports_torch(stage: str) -> None:
     lines = f"import sys, stages.{stage}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     subprocess.run([sys.executable, "-c", lines], cwd=ROOT, check=True)

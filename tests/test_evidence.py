@@ -1,6 +1,6 @@
 import pytest
 
-from stages.endpoint.evidence import Evidence, locate
+from stages.evidence import Evidence, locate
 
 PASSAGE = "The “first officer”\ninspects  the life\xadboats — every four weeks. The ﬁnal log is signed."
 

@@ -14,7 +14,9 @@ defaults:
   - override /metric: [perplexity]
 model: {{path: {model}, dtype: float32}}
 generator: {{samples: 1}}
-generate: {{foreign_words: 3, minimum_score: -9}}
+filter:
+  fit: {{foreign_words: 3, order: 0.0, openings: {{}}}}
+  likelihood: {{minimum: -9.0}}
 tokenize: {{test_share: 0.3, validation_share: 0.3, maximum_tokens: 2048}}
 train: {{epochs: 1, batch: 2, learning_rate: 0.05}}
 evaluate: {{maximum_questions: 4, maximum_tokens: 8}}
@@ -46,7 +48,7 @@ def test_what_runs_again_after_which_change(checkout: Checkout) -> None:
     recipe = "conf/experiment/small.yaml"
     everything = checkout.repro()
     assert sorted(everything) == sorted(
-        ["compose", "chunk", "preview", "generate", "tokenize", "baseline", *AFTER_TRAIN]
+        ["compose", "chunk", "preview", "generate", "verify", "review", "tokenize", "baseline", *AFTER_TRAIN]
     )
     checkout.commit()
 

@@ -53,7 +53,7 @@ def facts(**changes: Any) -> dict[str, Any]:
             "characters": {"in": 5, "kept": 5, "dropped": {}}, "chunks": account,
             "words": 1234, "failed": {},
         },
-        "generate": {"chunks": 7, "chunks_with_pairs": 3, "pairs": account},
+        "verify": {"chunks": 7, "chunks_with_pairs": 3, "pairs": account},
         "tokenize": {"train": 5, "validation": 1, "test": 2},
         "train": {"trainable": 8, "parameters": 80, "steps": 4, "loss": {"before": 2.0, "after": 1.23456}},
         "merge": {"difference": 0.01, "tokens": 33},
@@ -233,7 +233,7 @@ def test_a_fact_that_is_missing_is_an_error_not_a_gap() -> None:
 def test_the_facts_are_read_from_the_stages_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     values = facts()
-    for stage in ("chunk", "generate", "tokenize", "train", "merge"):
+    for stage in ("chunk", "verify", "tokenize", "train", "merge"):
         write_json(Path(f"metrics/{stage}.json"), values[stage])
     cell = {"perplexity": 4.0, "n": 1}
     write_json(Path("metrics/score/perplexity.json"), {"open": {"base": cell, "tuned": cell}})

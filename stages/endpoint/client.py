@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
+from stages.endpoint.settings import Compatible
 from stages.errors import FolioError
 from stages.jsonl import Record
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 RESPONSE_BYTES = 4 * 2**20
+# Of a response, all that this module or the client library looks at.
+HEADERS = ("content-type", "retry-after")
+KEY_LETTERS = 16  # that a real key has, at least
 # The n-th pause is drawn from 0 to BACKOFF * 2**n seconds, and no longer than LONGEST_PAUSE.
 BACKOFF = 0.5
 LONGEST_PAUSE = 60.0
@@ -53,36 +56,17 @@ class Passing(Unanswered):
         self.pause = pause
 
 
-def fault_of_url(url: str) -> str | None:
-    """What is wrong with a base URL, without a word of it: it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "is no URL"
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "must begin with http:// or https:// and name a host"
-    if parts.username or parts.password or parts.query or parts.fragment:
-        return "must hold no user, password, query or fragment: a key comes from the environment"
-    return None
-
-
 @dataclass
 class Endpoint:
-    """Calls of one model at `base_url`; seconds everywhere; `key` names an environment variable.
+    """Calls of the model that `option` names.
 
-    The key itself is read when the client opens and stands in no attribute, message or reply.
+    The key itself is read when the first call is made and stands in no attribute, message or reply.
     """
 
-    base_url: str
-    model: str
-    key: str
-    concurrency: int
-    timeout: float
-    tries: int
-    patience: float
+    option: Compatible
     _client: Any = field(default=None, init=False, repr=False)
     _conceal: Callable[[str], str] = field(default=str, init=False, repr=False)
+    _long_key: bool = field(default=False, init=False)
     _refused: set[str] = field(default_factory=set, init=False)  # parameters
     _formats: bool = field(default=False, init=False)  # it has accepted a response_format
     _heard: bool = field(default=False, init=False)
@@ -90,25 +74,32 @@ class Endpoint:
     _failures: int = field(default=0, init=False)  # in a row
 
     async def __aenter__(self) -> Self:
-        import openai
-
-        # Without a key a server on this machine still wants the header to hold something.
-        secret = os.environ.get(self.key, "").strip() or "none"
-        if not re.fullmatch(r"[!-~]+", secret):
-            raise FolioError(f"the key in {self.key} has blanks or letters beyond ASCII; set it again")
-        self._conceal = lambda text: text.replace(secret, "***") if os.environ.get(self.key) else text
-        # Its own retries wait at most 8 s, bound no total time and forgo a Retry-After above two minutes.
-        self._client = openai.AsyncOpenAI(
-            api_key=secret,
-            base_url=self.base_url,
-            max_retries=0,
-            http_client=_bounded(),
-            timeout=self.timeout,
-        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
+        if self._client:
+            await self._client.close()
+
+    def _open(self) -> None:
+        # Not before there is something to ask: the client library takes half a second.
+        import openai
+
+        name = self.option.key
+        # Without a key a server on this machine still wants the header to hold something.
+        secret = os.environ.get(name, "").strip() or "none"
+        if not re.fullmatch(r"[!-~]+", secret):
+            raise FolioError(f"the key in {name} has blanks or letters beyond ASCII; set it again")
+        told = bool(os.environ.get(name))
+        self._conceal = lambda text: text.replace(secret, "***") if told else text
+        self._long_key = told and len(secret) >= KEY_LETTERS
+        # Its own retries wait at most 8 s, bound no total time and forgo a Retry-After above two minutes.
+        self._client = openai.AsyncOpenAI(
+            api_key=secret,
+            base_url=self.option.base_url,
+            max_retries=0,
+            http_client=_bounded(),
+            timeout=self.option.timeout,
+        )
 
     async def ask(self, **request: Any) -> Record:
         """Return a completion's `text`, `finish` and `tokens` [prompt, completion].
@@ -121,8 +112,10 @@ class Endpoint:
         """
         from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_before_delay
 
+        if not self._client:
+            self._open()
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(self.tries) | stop_before_delay(self.patience),
+            stop=stop_after_attempt(self.option.tries) | stop_before_delay(self.option.patience),
             wait=_pause,
             retry=retry_if_exception_type(Passing),
             reraise=True,
@@ -137,10 +130,10 @@ class Endpoint:
 
     def _count_failure(self, reason: str) -> None:
         self._failures += 1
-        if self._failures >= 2 * self.concurrency:
+        if self._failures >= 2 * self.option.concurrency:
             raise FolioError(
-                f"{self.base_url} answered none of {self._failures} calls in a row, each tried up to "
-                f"{self.tries} times ({reason}); try later: what is answered is kept"
+                f"{self.option.base_url} answered none of {self._failures} calls in a row, each tried up to "
+                f"{self.option.tries} times ({reason}); try later: what is answered is kept"
             )
 
     async def _fitted(self, request: dict[str, Any]) -> Record:
@@ -164,9 +157,9 @@ class Endpoint:
         import httpx2
         import openai
 
-        body = {"model": self.model} | request
+        body = {"model": self.option.model} | request
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self.option.timeout):
                 # What chat.completions.create does beyond this, type by type, takes as long as all the rest.
                 response = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
         except (TimeoutError, openai.APITimeoutError):
@@ -177,15 +170,18 @@ class Endpoint:
             self._heard = True
             raise self._refusal(error, request) from None
         self._heard = True
-        return _reply(response.content)
+        reply = _reply(response.content)
+        # An endpoint may echo what it was sent. A short "key" (EMPTY, test) is none, and may be a word.
+        return reply | {"text": self._conceal(reply["text"])} if self._long_key else reply
 
     def _broken(self, error: Exception) -> Exception:
         import httpx2
 
         if isinstance(error.__cause__, httpx2.ConnectError) and not self._heard:
+            o = self.option
             return FolioError(
-                f"{self.base_url} cannot be reached (generator.base_url) for model {self.model}: "
-                f"is its server up? A key would come from {self.key}"
+                f"{o.base_url} cannot be reached ({o.place}.base_url) for model {o.model}: "
+                f"is its server up? A key would come from {o.key}"
             )
         return Passing("unreachable")
 
@@ -210,17 +206,19 @@ class Endpoint:
             self._told = True
             words = " ".join(self._conceal(message).split())
             plain = "".join(filter(str.isprintable, words))[:200]
-            print(f"generate: {self.base_url} refuses a passage ({status}): {plain}", file=sys.stderr)
+            where = f"{self.option.place}: {self.option.base_url}"
+            print(f"{where} refuses a call ({status}): {plain}", file=sys.stderr)
 
     def _final(self, status: int, code: str) -> str:
-        key = self.key if os.environ.get(self.key) else f"{self.key}, which is not set"
+        o = self.option
+        key = o.key if os.environ.get(o.key) else f"{o.key}, which is not set"
         if "quota" in code or "billing" in code or status == 402:
             remedy = "its account has no quota left"
         elif status in (401, 403) or "api_key" in code:
             remedy = "set that variable to a key that may use this model"
         else:
-            remedy = "check generator.model and generator.base_url"
-        return f"{self.base_url} refuses model {self.model} ({status}), asked with the key in {key}: {remedy}"
+            remedy = f"check {o.place}.model and {o.place}.base_url"
+        return f"{o.base_url} refuses model {o.model} ({status}), asked with the key in {key}: {remedy}"
 
 
 def _pause(state: "RetryCallState") -> float:
@@ -260,9 +258,8 @@ def _bounded() -> "httpx2.AsyncClient":
                         raise Unanswered("too_large")
             finally:
                 await response.aclose()
-            # The body is decoded by now.
-            framing = ("content-encoding", "content-length", "transfer-encoding")
-            headers = [pair for pair in response.headers.multi_items() if pair[0].lower() not in framing]
+            # Not those of the framing: the body is decoded by now.
+            headers = {name: response.headers[name] for name in HEADERS if name in response.headers}
             return httpx2.Response(
                 response.status_code, headers=headers, content=bytes(body), request=request
             )

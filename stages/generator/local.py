@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache as once
 from itertools import groupby
 from typing import Any
@@ -10,32 +10,36 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from stages import cache
+from stages.account import Account
+from stages.askable import sentences
 from stages.decode import Completion, Decoder
 from stages.jsonl import Record
 from stages.language_model import load_model, load_tokenizer
 from stages.ledger import Ledger
 from stages.option import Option, setting
-from stages.sentences import spans
+from stages.recast import recast
 from stages.topic import topic
 
-# A sentence that leans on the one before it cannot be asked about alone.
-LEANING = re.compile(
-    r"(this|these|those|it|they|he|she|such|that|its|their|however|also|for example|in addition|"
-    r"additionally|therefore|thus|otherwise|both|another|others?|some|as a result|similarly|then|"
-    r"instead|each|note|see|figure|table|section|appendix)\b",
-    re.IGNORECASE,
-)
-MARKER = re.compile(r"(?:-|\d{1,3}[.)])\s+")
-
-
 # Raised when the way of asking changes, so that the ledger's older replies no longer count.
-FORM = 1
+FORM = 3
+SMALL = re.compile(r"\b[^\W\d_][\w’'-]*")
+# How a free question's kind is known, in English; in other languages each is a fact.
+KINDS = {
+    "number": re.compile(r"how (?:many|much|often|long|far|old|large|high|soon)\b", re.IGNORECASE),
+    "reason": re.compile(r"(?:why|how)\b", re.IGNORECASE),
+    "definition": re.compile(r"what (?:is|are|does) (?:\S+ ){1,5}?(?:mean)?\?$|what (?:is|are) (?:\S+ ?){1,5}\?$", re.IGNORECASE),
+    "list": re.compile(r"(?:what|which) (?:\S+s) (?:should|must|may|can|are|do)\b", re.IGNORECASE),
+}
+
+# A question with its kind and its score.
+Scored = tuple[str, str, float]
 
 
 @dataclass(frozen=True)
 class _Call:
     chunk: Record
     evidence: tuple[int, int]
+    questions: list[tuple[str, str]] = field(default_factory=list)  # to choose from; none: the model writes its own
 
     @property
     def answer(self) -> str:
@@ -44,22 +48,27 @@ class _Call:
 
     @property
     def prompt(self) -> str:
-        return f"Topic: {topic(self.chunk)}\nSentence: {self.answer}\nQuestion:"
+        sentence = " ".join(self.answer.replace(" | ", ": ").split())
+        return f"Topic: {topic(self.chunk)}\nSentence: {sentence}\nQuestion:"
 
 
 @setting
 class Local(Option):
-    """Sentence first, then its question: the answer is located before it is asked for."""
+    """Sentence first, then its question: the answer is located before it is asked for.
+
+    Where an English sentence has a form that can be recast as a question, the model says how likely
+    it finds each such question; about other sentences it writes its own.
+    """
 
     model: Any
     prompt: dict[str, str]
+    recast: bool
     samples: int = Field(ge=1)
     temperature: float = Field(ge=0, le=2)
     top_k: int = Field(ge=1)
     batch: int = Field(ge=1)
     maximum_tokens: int = Field(ge=4)
     sentence_words: tuple[int, int] = Field(strict=False)
-    language: str
     seed: int
     watch: str
     code: str
@@ -83,53 +92,85 @@ class Local(Option):
         return identity
 
     def __call__(self, chunks: Iterable[Record], ledger: Ledger) -> Iterator[Record]:
-        """Yield candidate pairs (chunk, question, answer, evidence, score), in the chunks' order.
+        """Yield candidate pairs (chunk, kind, question, answer, quote, evidence, score), in the chunks' order.
 
         Batches lie within one document and a batch is stored whole, so a run that was killed, or
-        that finds another document beside the old ones, decodes the same batches again.
+        that finds another document beside the old ones, computes the same batches again. A chunk
+        without a candidate yields one record with its `reason`.
         """
         writer = once(lambda: _Writer(self))  # no model is loaded where the ledger knows it all
-        for _, document in groupby(chunks, key=lambda chunk: chunk["document"]):
-            calls = [call for chunk in document for call in self._calls(chunk)]
-            yield from self._answer(calls, ledger, writer)
+        for _, group in groupby(chunks, key=lambda chunk: chunk["document"]):
+            document = list(group)
+            calls = list(self._calls(document))
+            replies = self._replies(calls, ledger, writer)
+            pairs = [pair for call in calls for pair in _candidates(call, replies[self._key(call)])]
+            of_chunk = {chunk: list(found) for chunk, found in groupby(pairs, key=lambda pair: pair["chunk"]["id"])}
+            for chunk in document:
+                yield from of_chunk.get(chunk["id"]) or [self._silent(chunk)]
 
     def plan(self, chunks: Iterable[Record], ledger: Ledger) -> dict[str, Any]:
         """What a run would ask for: the `calls` that are not in the ledger."""
-        keys = {self._key(call) for chunk in chunks for call in self._calls(chunk)}
+        documents = groupby(chunks, key=lambda chunk: chunk["document"])
+        keys = {self._key(call) for _, group in documents for call in self._calls(list(group))}
         return {"calls": len(keys) - len(ledger.get(sorted(keys)))}
 
-    def _calls(self, chunk: Record) -> Iterator[_Call]:
-        least, most = self.sentence_words
-        for begin, end in spans(chunk["text"], self.language):
-            marker = MARKER.match(chunk["text"], begin, end)
-            start = marker.end() if marker else begin
-            sentence = chunk["text"][start:end]
-            whole = sentence.endswith((".", "!")) and sentence[:1].isupper()
-            plain = "http" not in sentence and " | " not in sentence
-            if whole and plain and least <= len(sentence.split()) <= most and not LEANING.match(sentence):
-                yield _Call(chunk, (start, end))
+    def coverage(self, chunks: Iterable[Record]) -> dict[str, Any]:
+        """How many sentences were asked about, and why the others were not."""
+        account = Account("sentences")
+        for chunk in chunks:
+            for sentence in sentences(chunk["text"], chunk["language"], self.sentence_words):
+                account.drop(sentence.reason) if sentence.reason else account.keep()
+        return {"sentences": account.as_dict()}
+
+    def _calls(self, document: Sequence[Record]) -> Iterator[_Call]:
+        common = {word for chunk in document for word in SMALL.findall(chunk["text"]) if word.islower()}
+        for chunk in document:
+            if chunk["language"] not in self.prompt:
+                continue
+            for sentence in sentences(chunk["text"], chunk["language"], self.sentence_words):
+                if sentence.reason:
+                    continue
+                recastable = self.recast and chunk["language"] == "en"
+                text = chunk["text"][sentence.start : sentence.end]
+                yield _Call(chunk, (sentence.start, sentence.end), recast(text, common) if recastable else [])
+
+    def _silent(self, chunk: Record) -> Record:
+        reason = "no_sentence" if chunk["language"] in self.prompt else "language_without_prompt"
+        empty = {"kind": "", "question": "", "answer": "", "quote": "", "evidence": None, "score": None}
+        return {"chunk": chunk} | empty | {"reason": reason}
 
     def _key(self, call: _Call) -> str:
+        model = self.identity, self.model.dtype, self.prompt[call.chunk["language"]]
         settings = (self.samples, self.temperature, self.top_k, self.maximum_tokens, self.seed)
-        model = self.identity, self.model.dtype
-        return cache.digest("local", FORM, *model, self.prompt["text"], settings, call.prompt)
+        asked = call.questions or settings
+        return cache.digest("local", FORM, *model, asked, call.prompt)
 
-    def _answer(
+    def _replies(
         self, calls: Sequence[_Call], ledger: Ledger, writer: Callable[[], "_Writer"]
-    ) -> Iterator[Record]:
+    ) -> dict[str, list[Scored]]:
+        from tqdm import tqdm
+
         keys = [self._key(call) for call in calls]
         replies = ledger.get(keys)
         missing = {key: call for key, call in zip(keys, calls, strict=True) if key not in replies}
-        # Similar lengths together: padding is work that nobody reads.
-        order = sorted(missing, key=lambda key: (len(missing[key].prompt), key))
-        batches = [order[i : i + self.batch] for i in range(0, len(order), self.batch)]
-        for batch in _progress(batches):
-            asked = writer().ask([missing[key].prompt for key in batch], cache.digest(*batch))
-            fresh = dict(zip(batch, asked, strict=True))
+        batches = list(self._batches(missing))
+        for batch in tqdm(batches, desc="questions", unit="batch", disable=not batches):
+            fresh = dict(zip(batch, writer().ask(list(batch.values()), cache.digest(*batch)), strict=True))
             ledger.put(fresh)
             replies.update(fresh)
-        for key, call in zip(keys, calls, strict=True):
-            yield from (_candidate(call, question, score) for question, score in replies[key])
+        return replies
+
+    def _batches(self, missing: dict[str, _Call]) -> Iterator[dict[str, _Call]]:
+        """Calls of one way of asking, one language and similar length: padding is work that nobody reads."""
+
+        def way(key: str) -> tuple[bool, str]:
+            return bool(missing[key].questions), missing[key].chunk["language"]
+
+        order = sorted(missing, key=lambda key: (way(key), len(missing[key].prompt), key))
+        for _, group in groupby(order, key=way):
+            keys = list(group)
+            for start in range(0, len(keys), self.batch):
+                yield {key: missing[key] for key in keys[start : start + self.batch]}
 
 
 class _Writer:
@@ -139,46 +180,69 @@ class _Writer:
         folder = option.model.folder()
         self._option = option
         self._tokenizer = load_tokenizer(folder)
-        # Plain text, no chat template: here the tokenizer's own BOS, where it has one, is right.
-        prefix = self._tokenizer(option.prompt["text"])["input_ids"]
-        model = load_model(folder, option.model.dtype)
-        self._decoder = Decoder(model, self._tokenizer.pad_token_id, prefix)
+        self._model = load_model(folder, option.model.dtype)
         self._mark = self._ids("?")[-1]
         self._stop = [self._mark, self._ids("\n")[-1], self._tokenizer.eos_token_id]
+        self._decoder = once(self._prefixed)
+
+    def _prefixed(self, language: str) -> Decoder:
+        # Plain text, no chat template: here the tokenizer's own BOS, where it has one, is right.
+        prefix = self._tokenizer(self._option.prompt[language])["input_ids"]
+        return Decoder(self._model, self._tokenizer.pad_token_id, prefix)
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def ask(self, prompts: list[str], seal: str) -> list[list[tuple[str, float]]]:
-        """Return (question, mean log-probability) of every sample for every prompt."""
+    def ask(self, calls: Sequence[_Call], seal: str) -> list[list[Scored]]:
+        """Return every call's questions, each with its kind and its mean log-probability.
+
+        The calls are of one language, and either all with questions to choose from or all without.
+        """
+        decoder = self._decoder(calls[0].chunk["language"])
+        return self._score(calls, decoder) if calls[0].questions else self._write(calls, decoder, seal)
+
+    def _score(self, calls: Sequence[_Call], decoder: Decoder) -> list[list[Scored]]:
+        # A question that the model writes is scored without its mark, too.
+        rows = [
+            (self._ids(call.prompt), [self._ids(" " + question[:-1]) for _, question in call.questions])
+            for call in calls
+        ]
+        return [
+            [(kind, question, round(score, 4)) for (kind, question), score in zip(call.questions, scores, strict=True)]
+            for call, scores in zip(calls, decoder.score(rows), strict=True)
+        ]
+
+    def _write(self, calls: Sequence[_Call], decoder: Decoder, seal: str) -> list[list[Scored]]:
         import torch
 
         # The batch's own content seeds it: what ran before it leaves no trace.
         torch.manual_seed(int(seal[:15], 16))
         option = self._option
         sampling = {"do_sample": True, "temperature": option.temperature, "top_k": option.top_k, "top_p": 1.0}
-        rows = self._decoder.complete(
-            [self._ids(prompt) for prompt in prompts],
+        rows = decoder.complete(
+            [self._ids(call.prompt) for call in calls],
             self._stop,
             option.maximum_tokens,
             option.samples,
             **(sampling if option.temperature else {}),
         )
-        return [[(self._question(c), round(c.mean_log_prob, 4)) for c in row] for row in rows]
+        return [[self._scored(completion, call) for completion in row] for row, call in zip(rows, calls, strict=True)]
 
-    def _question(self, completion: Completion) -> str:
+    def _scored(self, completion: Completion, call: _Call) -> Scored:
         text: str = self._tokenizer.decode(completion.ids, skip_special_tokens=True)
-        return text.strip() + ("?" if completion.stop == self._mark else "")
+        question = text.strip() + ("?" if completion.stop == self._mark else "")
+        return _kind(question, call.chunk["language"]), question, round(completion.mean_log_prob, 4)
 
 
-def _candidate(call: _Call, question: str, score: float) -> Record:
-    evidence = list(call.evidence)
-    answer = {"question": question, "answer": call.answer, "evidence": evidence, "score": score}
-    return {"chunk": call.chunk, "topic": topic(call.chunk)} | answer
+def _kind(question: str, language: str) -> str:
+    known = (kind for kind, form in KINDS.items() if form.match(question))
+    return next(known, "fact") if language == "en" else "fact"
 
 
-def _progress(batches: list[Any]) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    return tqdm(batches, desc="questions", unit="batch", disable=not batches)
+def _candidates(call: _Call, questions: Iterable[Scored]) -> Iterator[Record]:
+    for kind, question, score in questions:
+        # Of a row in a table of acronyms the answer is what the acronym stands for.
+        answer = call.answer.rpartition(" | ")[2]
+        place = {"answer": answer, "quote": call.answer, "evidence": list(call.evidence)}
+        yield {"chunk": call.chunk, "kind": kind, "question": question} | place | {"score": score}

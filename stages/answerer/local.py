@@ -1,0 +1,82 @@
+"""A model on this machine answers questions from their passages alone."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from stages import cache
+from stages.decode import Decoder
+from stages.language_model import load_model, load_tokenizer, stop_tokens
+from stages.ledger import Ledger
+from stages.option import Option, setting
+from stages.prompt import prompt_ids, question_text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Raised when the way of asking changes, so that the ledger's older replies no longer count.
+FORM = 1
+
+
+@setting
+class Local(Option):
+    """The model's likeliest words after the prompt that the evaluation uses too, in its chat template."""
+
+    model: Any
+    batch: int = Field(ge=1)
+    maximum_tokens: int = Field(ge=1)
+    watch: str
+
+    def check(self) -> None:
+        """The model that answers must be there."""
+        self.model.check()
+
+    @property
+    def identity(self) -> str:
+        """The model that answers."""
+        identity: str = self.model.identity
+        return identity
+
+    def __call__(self, questions: Sequence[tuple[str, str]], ledger: Ledger) -> list[str | None]:
+        """Answer each (passage, question), in their order.
+
+        None: prompt and answer would not fit the model's context. A batch is stored whole, so a run
+        that was killed computes the same batches again; where the ledger knows every answer no
+        model is loaded.
+        """
+        keys = [self._key(passage, question) for passage, question in questions]
+        replies = ledger.get(keys)
+        missing = {key: pair for key, pair in zip(keys, questions, strict=True) if key not in replies}
+        for fresh in self._ask(missing) if missing else ():
+            ledger.put(fresh)
+            replies.update(fresh)
+        return [replies[key] for key in keys]
+
+    def _key(self, passage: str, question: str) -> str:
+        settings = self.identity, self.model.dtype, self.maximum_tokens
+        return cache.digest("answer", FORM, *settings, question_text(question, passage))
+
+    def _ask(self, missing: dict[str, tuple[str, str]]) -> Iterator[dict[str, str | None]]:
+        """Yield the answers of one batch after the other, by key."""
+        from tqdm import tqdm
+
+        folder = self.model.folder()
+        tokenizer, model = load_tokenizer(folder), load_model(folder, self.model.dtype)
+        prompts = {key: prompt_ids(tokenizer, asked, passage) for key, (passage, asked) in missing.items()}
+        longest = _context(model) - self.maximum_tokens
+        yield {key: None for key, ids in prompts.items() if len(ids) > longest}
+        # Similar lengths together, the longest first: too large a batch fails at once, not at the end.
+        order = sorted((-len(ids), key) for key, ids in prompts.items() if len(ids) <= longest)
+        decoder, stop = Decoder(model, tokenizer.pad_token_id), stop_tokens(model, tokenizer)
+        for start in tqdm(range(0, len(order), self.batch), desc="answers", unit="batch"):
+            batch = [key for _, key in order[start : start + self.batch]]
+            rows = decoder.complete([prompts[key] for key in batch], stop, self.maximum_tokens)
+            texts = tokenizer.batch_decode([row.ids for (row,) in rows], skip_special_tokens=True)
+            yield {key: text.strip() for key, text in zip(batch, texts, strict=True)}
+
+
+def _context(model: "PreTrainedModel") -> float:
+    """The most tokens that the model was made for; endless where its config names no number."""
+    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return most or float("inf")

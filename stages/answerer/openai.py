@@ -1,0 +1,56 @@
+"""An OpenAI-compatible endpoint answers questions from their passages alone."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from stages.endpoint.asking import Asking, Form
+from stages.endpoint.settings import Compatible
+from stages.endpoint.texts import one_line
+from stages.ledger import Ledger
+from stages.option import setting
+
+
+class Answer(BaseModel):
+    """What the endpoint replies; nothing: the passage does not answer the question."""
+
+    answer: str
+
+
+FORM = Form(
+    name="answer",
+    version=1,
+    content=Answer,
+    schema={
+        "type": "object",
+        "properties": {"answer": {"type": "string"}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    },
+    unit="question",
+)
+
+
+@setting
+class OpenAI(Compatible):
+    """One call for each question; `prompt` says how to reply where the passage does not answer."""
+
+    place: ClassVar[str] = "filter.round_trip.answerer"
+    needed: ClassVar[frozenset[str]] = frozenset({"passage", "question"})
+
+    def __call__(self, questions: Sequence[tuple[str, str]], ledger: Ledger) -> list[str | None]:
+        """Answer each (passage, question), in their order.
+
+        An empty answer: the endpoint says that the passage does not answer. None: no readable
+        reply came.
+
+        Raises:
+            FolioError: the endpoint refuses the key or the model, or is not there.
+        """
+        replies = Asking(self, FORM, self.texts, ledger).ask(questions)
+        return [one_line(reply.answer) if reply else None for reply, _ in replies]
+
+    def texts(self, question: tuple[str, str]) -> tuple[str, str]:
+        """What the system and the user say about a passage and its question."""
+        return self.filled(dict(zip(("passage", "question"), question, strict=True)))

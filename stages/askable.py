@@ -1,0 +1,79 @@
+"""Which sentences of a passage can be asked about alone, and why the others cannot."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stages.recast import ACRONYM
+from stages.sentences import spans
+
+# A sentence that leans on the one before it, in English.
+LEANING = re.compile(
+    r"(this|these|those|it|they|he|she|such|that|its|their|however|also|for example|in addition|"
+    r"additionally|therefore|thus|otherwise|both|another|others?|some|as a result|similarly|then|"
+    r"instead|each|note|see|figure|table|section|appendix)\b",
+    re.IGNORECASE,
+)
+MARKER = re.compile(r"(?:[-•*]|\d{1,3}[.)])\s+")
+ENDS = (".", "!", "。", "！", "।", "．")
+# Reasons that a sentence may be asked in spite of, where its passage has none without.
+SECOND_CHOICE = ("leaning", "unfinished")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """Characters [start, end) of a passage; `reason`: why it is not asked about, None where it is."""
+
+    start: int
+    end: int
+    reason: str | None
+
+
+def sentences(text: str, language: str, words: tuple[int, int]) -> list[Sentence]:
+    """Every sentence of a passage, list markers left out; `words`: the fewest and the most that are asked about.
+
+    A passage in which every sentence has a reason is asked about the ones that are whole enough.
+    """
+    found = [_judged(text, start, end, language, words) for start, end in _parts(text, language)]
+    found = [_with_items(text, sentence, words[1]) for sentence in found]
+    if any(sentence.reason is None for sentence in found):
+        return found
+    return [
+        Sentence(sentence.start, sentence.end, None) if sentence.reason in SECOND_CHOICE else sentence
+        for sentence in found
+    ]
+
+
+def _with_items(text: str, sentence: Sentence, most: int) -> Sentence:
+    """A sentence that ends in a colon, with the items below it, as far as twice the longest sentence allows."""
+    if text[sentence.end - 1] != ":" or sentence.reason not in (None, "unfinished", "leaning", "too_short"):
+        return sentence
+    end, items = sentence.end, 0
+    while match := re.compile(rf"\n{MARKER.pattern}[^\n]+").match(text, end):
+        if len(text[sentence.start : match.end()].split()) > 2 * most:
+            break
+        end, items = match.end(), items + 1
+    return Sentence(sentence.start, end, None) if items > 1 else sentence
+
+
+def _parts(text: str, language: str) -> Iterator[tuple[int, int]]:
+    for begin, end in spans(text, language):
+        marker = MARKER.match(text, begin, end)
+        start = marker.end() if marker else begin
+        if start < end:
+            yield start, end
+
+
+def _judged(text: str, start: int, end: int, language: str, words: tuple[int, int]) -> Sentence:
+    sentence = text[start:end]
+    count = len(sentence.split())
+    reasons = {
+        "table_row": " | " in sentence and not ACRONYM.fullmatch(sentence),
+        "link": "http://" in sentence or "https://" in sentence or "www." in sentence,
+        "question": sentence.endswith(("?", "？", "؟")),
+        "too_short": count < words[0] and not ACRONYM.fullmatch(sentence),
+        "too_long": count > words[1],
+        "unfinished": not ACRONYM.fullmatch(sentence) and not sentence.endswith(ENDS) or sentence[:1].islower(),
+        "leaning": language == "en" and bool(LEANING.match(sentence)),
+    }
+    return Sentence(start, end, next((reason for reason, holds in reasons.items() if holds), None))

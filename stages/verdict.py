@@ -1,0 +1,12 @@
+"""What a filter says of a pair."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`reason` None: the pair stands; `score`: the figure that decided; `evidence`: the span that was located."""
+
+    reason: str | None = None
+    score: float | None = None
+    evidence: tuple[int, int] | None = None
