@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stages.recast import ACRONYM
+from stages.recast import acronym
 from stages.sentences import spans
 
 # A sentence that leans on the one before it, in English.
@@ -14,7 +14,8 @@ LEANING = re.compile(
     r"instead|each|note|see|figure|table|section|appendix)\b",
     re.IGNORECASE,
 )
-MARKER = re.compile(r"(?:[-•*]|\d{1,3}[.)])\s+")
+MARKER = re.compile(r"(?:[-•*]|\d{1,3}[.)])[^\S\n]+")
+ITEM = re.compile(rf"\n{MARKER.pattern}[^\n]+")
 ENDS = (".", "!", "。", "！", "।", "．")
 # Reasons that a sentence may be asked in spite of, where its passage has none without.
 SECOND_CHOICE = ("leaning", "unfinished")
@@ -30,9 +31,10 @@ class Sentence:
 
 
 def sentences(text: str, language: str, words: tuple[int, int]) -> list[Sentence]:
-    """Every sentence of a passage, list markers left out; `words`: the fewest and the most that are asked about.
+    """Every sentence of a passage, without the marker of a list; `language` is an ISO 639-1 code.
 
-    A passage in which every sentence has a reason is asked about the ones that are whole enough.
+    `words`: the fewest and the most of a sentence that is asked about. A passage in which every sentence
+    has a reason is asked about the ones whose reason is a second choice.
     """
     found = [_judged(text, start, end, language, words) for start, end in _parts(text, language)]
     found = [_with_items(text, sentence, words[1]) for sentence in found]
@@ -45,11 +47,11 @@ def sentences(text: str, language: str, words: tuple[int, int]) -> list[Sentence
 
 
 def _with_items(text: str, sentence: Sentence, most: int) -> Sentence:
-    """A sentence that ends in a colon, with the items below it, as far as twice the longest sentence allows."""
+    """A sentence that ends in a colon, with the items below it as long as all have at most 2 `most` words."""
     if text[sentence.end - 1] != ":" or sentence.reason not in (None, "unfinished", "leaning", "too_short"):
         return sentence
     end, items = sentence.end, 0
-    while match := re.compile(rf"\n{MARKER.pattern}[^\n]+").match(text, end):
+    while match := ITEM.match(text, end):
         if len(text[sentence.start : match.end()].split()) > 2 * most:
             break
         end, items = match.end(), items + 1
@@ -66,14 +68,15 @@ def _parts(text: str, language: str) -> Iterator[tuple[int, int]]:
 
 def _judged(text: str, start: int, end: int, language: str, words: tuple[int, int]) -> Sentence:
     sentence = text[start:end]
-    count = len(sentence.split())
+    count, is_row = len(sentence.split()), acronym(sentence) is not None
     reasons = {
-        "table_row": " | " in sentence and not ACRONYM.fullmatch(sentence),
+        "table_row": " | " in sentence and not is_row,
         "link": "http://" in sentence or "https://" in sentence or "www." in sentence,
         "question": sentence.endswith(("?", "？", "؟")),
-        "too_short": count < words[0] and not ACRONYM.fullmatch(sentence),
+        "too_short": count < words[0] and not is_row,
         "too_long": count > words[1],
-        "unfinished": not ACRONYM.fullmatch(sentence) and not sentence.endswith(ENDS) or sentence[:1].islower(),
+        "fragment": sentence[:1].islower(),
+        "unfinished": not sentence.endswith(ENDS) and not is_row,
         "leaning": language == "en" and bool(LEANING.match(sentence)),
     }
     return Sentence(start, end, next((reason for reason, holds in reasons.items() if holds), None))

@@ -19,14 +19,22 @@ METRICS = Path("metrics/generate.json")
 
 
 def counted(candidates: Iterable[jsonl.Record], account: Account) -> Iterator[jsonl.Record]:
-    """Pass candidates on; count each chunk as kept, or as dropped for the reason why it gave none."""
+    """Pass candidates on; count each chunk as kept, or as dropped for the first reason why it gave none.
+
+    What a model left empty without saying why gets the reason `empty`.
+    """
     for _, group in groupby(candidates, key=lambda pair: pair["chunk"]["id"]):
-        pairs = list(group)
-        if pairs[0]["question"]:
+        pairs = [pair if asks(pair) or pair.get("reason") else pair | {"reason": "empty"} for pair in group]
+        if any(map(asks, pairs)):
             account.keep()
         else:
             account.drop(pairs[0]["reason"])
         yield from pairs
+
+
+def asks(candidate: jsonl.Record) -> bool:
+    """Whether there is a question at all: a chunk that gave none has a record that says why."""
+    return bool(candidate["question"].strip())
 
 
 def as_record(candidate: jsonl.Record, generator: str) -> jsonl.Record:
@@ -45,17 +53,14 @@ def main(config: DictConfig) -> None:
             plan = generator.plan(chunks, ledger)
             print("generate would make " + ", ".join(f"{key} {value}" for key, value in plan.items()))
             return
-        candidates = [
-            as_record(pair, generator.identity) for pair in counted(generator(chunks, ledger), account)
-        ]
+        found = [as_record(pair, generator.identity) for pair in counted(generator(chunks, ledger), account)]
     print(f"generate: {ledger.stored} new calls")
     account.require(settings.keep_share, "generate.keep_share")
-    pairs = sum(bool(pair["question"]) for pair in candidates)
-    jsonl.write(CANDIDATES, candidates)
+    pairs = sum(map(asks, found))
+    jsonl.write(CANDIDATES, found)
     write_json(METRICS, {"chunks": account.as_dict(), "candidates": pairs} | generator.coverage(chunks))
-    print(
-        f"generate: {pairs} candidate pairs from {account.kept} of {account.total} chunks; without any: {account.reasons()}"
-    )
+    chunks_asked = f"{account.kept} of {account.total} chunks; without any: {account.reasons()}"
+    print(f"generate: {pairs} candidate pairs from {chunks_asked}")
 
 
 if __name__ == "__main__":

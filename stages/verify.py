@@ -1,20 +1,21 @@
 """Candidate pairs to those that can be trusted, the others with their reason: python -m stages.verify"""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from omegaconf import DictConfig
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from stages import cache, jsonl, language
 from stages.account import Account
 from stages.artifact import write_json
+from stages.coverage import sections
 from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.ledger import Ledger
 from stages.option import build, nearest
-from stages.settings.verify import Verify
 from stages.verdict import Verdict
 
 CHUNKS = Path("data/chunks.jsonl")
@@ -22,8 +23,6 @@ CANDIDATES = Path("data/candidates.jsonl")
 PAIRS = Path("data/qa.jsonl")
 REJECTED = Path("data/rejected.jsonl")
 METRICS = Path("metrics/verify.json")
-# A section of fewer words may well hold nothing to ask about.
-LARGE = 100
 
 
 class Filter(Protocol):
@@ -32,23 +31,76 @@ class Filter(Protocol):
     def __call__(self, pairs: Sequence[jsonl.Record], ledger: Ledger) -> list[Verdict]: ...  # noqa: D102
 
 
-def joined(candidates: Iterable[jsonl.Record], chunks: Sequence[jsonl.Record]) -> list[jsonl.Record]:
-    """Candidates with their whole chunk, in the chunks' order and in a chunk the likeliest first.
+def _whole(text: str) -> str:
+    text.encode()  # fails on half of a surrogate pair, which JSON can hold and UTF-8 cannot
+    return text
 
-    So of pairs that exclude one another the first is the better one.
+
+Text = Annotated[str, AfterValidator(_whole)]
+
+
+class Candidate(BaseModel):
+    """What is read of a line of data/candidates.jsonl, which a user may have written or edited."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    chunk: Text
+    kind: Text
+    question: Text
+    answer: Text
+    quote: Text
+    evidence: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] | None
+    score: float | None
+    generator: Text
+    reason: Text | None = None
+
+
+def checked(lines: Iterable[jsonl.Record]) -> Iterator[jsonl.Record]:
+    """Yield each candidate; one without a question or an answer has a reason.
+
+    Raises:
+        FolioError: names the line and the key that is missing or has a wrong value.
+    """
+    for number, line in enumerate(lines, start=1):
+        try:
+            pair = Candidate.model_validate(line).model_dump()
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_input=False)[0]
+            key = ".".join(map(str, fault["loc"]))
+            wrong = "is missing" if fault["type"] == "missing" else f"is wrong: {fault['msg']}"
+            raise FolioError(
+                f"{CANDIDATES}, line {number}: {key} {wrong}; mend it or run `dvc repro generate`"
+            ) from error
+        empty = not (pair["question"].strip() and pair["answer"].strip())
+        yield pair | {"reason": pair["reason"] or ("empty" if empty else None)}
+
+
+def joined(candidates: Iterable[jsonl.Record], chunks: Sequence[jsonl.Record]) -> list[jsonl.Record]:
+    """Candidates with their whole chunk and an `id`, in the chunks' order and in a chunk the likeliest first.
+
+    So of pairs that exclude one another the first is the better one. Where a chunk has the same
+    question and answer twice, the ids are numbered.
 
     Raises:
         FolioError: a chunk is missing: the two files are of different runs.
     """
     place = {chunk["id"]: number for number, chunk in enumerate(chunks)}
-    try:
-        placed = [pair | {"place": place[pair["chunk"]], "scores": {}} for pair in candidates]
-    except KeyError as error:
-        raise FolioError(
-            f"{CANDIDATES} names chunk {error}, which {CHUNKS} lacks: run `dvc repro verify`"
-        ) from error
+    placed = []
+    for pair in candidates:
+        if pair["chunk"] not in place:
+            raise FolioError(
+                f"{CANDIDATES} names the chunk {pair['chunk'][:60]}, which {CHUNKS} lacks; "
+                "run `dvc repro generate`"
+            )
+        placed.append(pair | {"place": place[pair["chunk"]], "scores": {}})
     ranked = sorted(placed, key=lambda pair: (pair["place"], -(pair["score"] or 0.0)))
-    return [pair | {"chunk": chunks[pair["place"]]} for pair in ranked]
+    seen: Counter[tuple[str, ...]] = Counter()
+    for pair in ranked:
+        key = (pair["chunk"], pair["question"], pair["answer"])
+        pair["id"] = cache.digest(*key, *([seen[key]] if seen[key] else []))[:16]
+        pair["chunk"] = chunks[pair["place"]]
+        seen[key] += 1
+    return ranked
 
 
 def sift(
@@ -61,7 +113,7 @@ def sift(
         filter's figure, and each filter's account; that of `generate` counts what the generator
         itself found at fault.
     """
-    own = [Verdict(pair.get("reason")) for pair in pairs]
+    own = [Verdict(pair["reason"]) for pair in pairs]
     accounts = {"generate": Account("candidate pairs")}
     left, rejected = _parted(pairs, own, "generate", accounts["generate"])
     for name, judge in filters.items():
@@ -80,14 +132,14 @@ def _parted(
 ) -> tuple[list[jsonl.Record], list[jsonl.Record]]:
     standing, fallen = [], []
     for pair, verdict in zip(pairs, verdicts, strict=True):
+        located = pair | ({"evidence": list(verdict.evidence)} if verdict.evidence else {})
         if verdict.reason:
             account.drop(verdict.reason)
-            fallen.append(pair | {"filter": name, "reason": verdict.reason, "figure": verdict.score})
-            continue
-        account.keep()
-        scores = pair["scores"] | ({name: verdict.score} if verdict.score is not None else {})
-        place = {"evidence": list(verdict.evidence)} if verdict.evidence else {}
-        standing.append(pair | {"scores": scores} | place)
+            fallen.append(located | {"filter": name, "reason": verdict.reason, "figure": verdict.score})
+        else:
+            account.keep()
+            scores = {name: verdict.score} if verdict.score is not None else {}
+            standing.append(located | {"scores": pair["scores"] | scores})
     return standing, fallen
 
 
@@ -95,7 +147,7 @@ def as_record(pair: jsonl.Record) -> jsonl.Record:
     """A line of data/qa.jsonl or, with the filter, its reason and its figure, of data/rejected.jsonl."""
     chunk = pair["chunk"]
     record = {
-        "id": cache.digest(chunk["id"], pair["question"], pair["answer"])[:16],
+        "id": pair["id"],
         "chunk": chunk["id"],
         "document": chunk["document"],
         "pages": chunk["pages"],
@@ -126,48 +178,42 @@ def figures(
     }
 
 
-def sections(chunks: Iterable[jsonl.Record], covered: set[str]) -> dict[str, int]:
-    """How many sections have LARGE words or more (`large`), and of these how many a pair (`covered`)."""
-    words: Counter[tuple[str, ...]] = Counter()
-    asked = set()
-    for chunk in chunks:
-        section = (chunk["document"], *chunk["headings"])
-        words[section] += len(chunk["text"].split())
-        if chunk["id"] in covered:
-            asked.add(section)
-    large = {section for section, count in words.items() if count >= LARGE}
-    return {"large": len(large), "covered": len(large & asked)}
-
-
-def build_filters(config: DictConfig, names: Sequence[str]) -> dict[str, Filter]:
-    """The chosen filters in the order of `verify.filters`.
+def build_filters(config: DictConfig) -> dict[str, Filter]:
+    """The filters that `verify.filters` names, in its order; chosen ones may be left out.
 
     Raises:
-        FolioError: a name is not among the chosen ones, stands twice, or one of them is not named.
+        FolioError: none is chosen, or a name is not among the chosen ones or stands twice.
     """
-    chosen = list(map(str, config.filter or {}))
+    chosen = list(map(str, config.get("filter") or {}))
+    if not chosen:
+        raise FolioError("no filter is chosen: name some under `filter:` in conf/config.yaml")
+    names = build(config, "verify").filters
     for name in names:
         if name not in chosen:
             raise FolioError(
                 f"verify.filters names {name}, which is not chosen: add it to `filter:` in "
                 f"conf/config.yaml{nearest(name, chosen)}"
             )
+        if names.count(name) > 1:
+            raise FolioError(f"verify.filters names {name} twice")
     return {name: build(config, f"filter.{name}") for name in names}
 
 
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write data/qa.jsonl, data/rejected.jsonl and metrics/verify.json."""
+    filters = build_filters(config)
     settings = build(config, "verify")
-    filters = build_filters(config, settings.filters)
     chunks = language.mark(jsonl.read(CHUNKS), settings.language)
+    pairs = joined(checked(jsonl.read(CANDIDATES)), chunks)
     with Ledger(cache.folder() / "ledger.sqlite") as ledger:
-        kept, rejected, accounts = sift(joined(jsonl.read(CANDIDATES), chunks), filters, ledger)
+        kept, rejected, accounts = sift(pairs, filters, ledger)
     total = Account("candidate pairs")
     total.add(len(kept), sum((account.dropped for account in accounts.values()), Counter()))
+    # First of all: who is left with too few pairs wants to see the others.
+    jsonl.write(REJECTED, map(as_record, rejected))
     total.require(settings.keep_share, "verify.keep_share")
     jsonl.write(PAIRS, map(as_record, kept))
-    jsonl.write(REJECTED, map(as_record, rejected))
     write_json(METRICS, {"pairs": total.as_dict()} | figures(chunks, kept, accounts))
     print(f"verify: {ledger.stored} new calls")
     print(f"verify: {total.kept} pairs kept of {total.total}; dropped: {total.reasons()}")

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from stages.decode import Decoder, left_pad
+from stages.likelihood import token_losses
 
 PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15]]
 STOP = [2]
@@ -63,3 +64,53 @@ def test_a_cut_completion_says_so(model: PreTrainedModel) -> None:
     ((completion,),) = Decoder(model, pad=2).complete([PROMPTS[0]], [299], max_new_tokens=2)
     assert len(completion.ids) == 2
     assert completion.stop is None
+
+
+ROWS = [
+    (PROMPTS[0], [[30, 31, 32], [33], [34, 35, 36, 37, 38]]),
+    (PROMPTS[1], [[30, 31, 32]]),
+    (PROMPTS[2], [[40, 41], [42, 43, 44, 45]]),
+    ([16], [[46]]),
+]
+
+
+@pytest.mark.parametrize("prefix", [[], [20, 21, 22, 23]])
+def test_scores_are_the_mean_log_probabilities_of_each_completion_alone(
+    model: PreTrainedModel, prefix: list[int]
+) -> None:
+    scores = Decoder(model, pad=2, prefix=prefix).score(ROWS)
+    for (prompt, completions), found in zip(ROWS, scores, strict=True):
+        losses = token_losses(model, [(prefix + prompt, completion) for completion in completions], pad=2)
+        expected = [-sum(row) / len(row) for row in losses]
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_score_is_worked_out_by_hand(model: PreTrainedModel) -> None:
+    with torch.no_grad():
+        logs = model(torch.tensor([[5, 6, 7, 8]])).logits[0].log_softmax(-1)
+    expected = (float(logs[1, 7]) + float(logs[2, 8])) / 2
+    assert Decoder(model, pad=2).score([([5, 6], [[7, 8]])]) == [[pytest.approx(expected, abs=1e-5)]]
+
+
+def test_a_single_token_is_prompt_enough(model: PreTrainedModel) -> None:
+    ((first,),) = Decoder(model, pad=2).score([([5], [[6, 7]])])
+    ((second,),) = Decoder(model, pad=2, prefix=[5]).score([([6], [[7]])])
+    with torch.no_grad():
+        logs = model(torch.tensor([[5, 6, 7]])).logits[0].log_softmax(-1)
+    assert first == pytest.approx((float(logs[0, 6]) + float(logs[1, 7])) / 2, abs=1e-5)
+    assert second == pytest.approx(float(logs[1, 7]), abs=1e-5)
+
+
+def test_scoring_leaves_the_prefix_as_it_was(model: PreTrainedModel) -> None:
+    decoder = Decoder(model, pad=2, prefix=[20, 21, 22])
+    first = decoder.score(ROWS)
+    decoder.complete(PROMPTS, STOP, max_new_tokens=2)
+    assert decoder.score(ROWS) == first
+
+
+def test_a_completion_scores_what_it_was_given_when_it_was_decoded(model: PreTrainedModel) -> None:
+    decoder = Decoder(model, pad=2, prefix=[20, 21])
+    ((completion,),) = decoder.complete([PROMPTS[0]], [299], max_new_tokens=4)
+    assert decoder.score([(PROMPTS[0], [completion.ids])]) == [
+        [pytest.approx(completion.mean_log_prob, abs=1e-4)]
+    ]

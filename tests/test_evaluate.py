@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from stages.account import Account
-from stages.evaluate import ask, sample, stop_tokens
-from stages.language_model import load_model, load_tokenizer
+from stages.evaluate import ask, sample
+from stages.language_model import load_model, load_tokenizer, stop_tokens
 from stages.settings.evaluate import Evaluate
 
 

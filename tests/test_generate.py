@@ -1,3 +1,5 @@
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -5,182 +7,183 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from stages import jsonl
 from stages.account import Account
-from stages.generate import as_record, figures, select
+from stages.generate import as_record, asks, counted
 from stages.jsonl import Record
-from stages.settings.generate import Generate
-
-# Each stands on its own: see test_verify.
-BOATS = (
-    "Who inspects the lifeboats?",
-    "The captain inspects the lifeboats every four weeks and signs the log.",
-)
-FUEL = (
-    "What do the fuel tanks hold?",
-    "The fuel tanks hold forty tonnes of diesel in two separate compartments.",
-)
-NIGHT = (
-    "When do night watches begin?",
-    "Night watches begin at ten and end at four in the winter months.",
-)
+from tests.checkout import Checkout
+from tests.endpoint import MODEL, Request, Server, pairs
 
 
-def settings(room: int = 3) -> Generate:
-    return Generate(
-        pairs_per_chunk=room,
-        minimum_score=-1.1,
-        answer_share=0.35,
-        foreign_words=0,
-        keep_share=0.02,
-        plan=False,
+def chunk(name: str = "c1", text: str = "") -> Record:
+    place = {"id": name, "document": "ship.txt", "pages": [3, 4], "headings": ["Ship"]}
+    return place | {"text": text or f"{name}: ...", "language": "en"}
+
+
+def candidate(question: str = "Who inspects the boats?", name: str = "c1", **more: Any) -> Record:
+    place = {"quote": "The captain.", "evidence": None, "score": -0.5}
+    return (
+        {"chunk": chunk(name), "kind": "fact", "question": question, "answer": "The captain."} | place | more
     )
 
 
-def chunk(name: str = "c1") -> Record:
-    return {"id": name, "document": "ship.pdf", "pages": [3, 4], "headings": ["Ship"], "text": f"{name}: ..."}
+def silent(name: str, reason: str | None) -> Record:
+    empty = {"chunk": chunk(name), "kind": "", "question": "", "answer": "", "quote": "", "evidence": None}
+    return empty | {"score": None} | ({"reason": reason} if reason else {})
 
 
-def candidate(pair: tuple[str, str], begin: int, score: float = -0.5, name: str = "c1") -> Record:
-    question, answer = pair
-    evidence = [begin, begin + len(answer)]
-    return {
-        "chunk": chunk(name),
-        "topic": "Ship",
-        "question": question,
-        "answer": answer,
-        "evidence": evidence,
-        "score": score,
-    }
+def count(*candidates: Record) -> tuple[list[Record], dict[str, Any]]:
+    account = Account("chunks")
+    found = list(counted(candidates, account))
+    return found, account.as_dict()
 
 
-def chosen(*candidates: Record, room: int = 3) -> tuple[list[Record], dict[str, int]]:
-    account = Account("candidate pairs")
-    kept, rejected = select(candidates, settings(room), account)
-    # in = kept + dropped, and a rejected pair carries its reason and nothing else anew.
-    assert account.total == len(candidates) == len(kept) + len(rejected)
-    assert account.kept == len(kept)
-    reasons = [pair["reason"] for pair in rejected]
-    assert dict(account.dropped) == {reason: reasons.count(reason) for reason in reasons}
-    assert all({k: v for k, v in pair.items() if k != "reason"} in candidates for pair in rejected)
-    return kept, dict(account.dropped)
+def test_a_chunk_counts_once_whether_it_gave_one_pair_or_more() -> None:
+    given_pairs = [candidate(), candidate("When?"), candidate(name="c2"), silent("c3", "refused")]
+    found, figures = count(*given_pairs)
+    assert found == given_pairs
+    assert figures == {"in": 3, "kept": 2, "dropped": {"refused": 1}}
 
 
-def test_good_pairs_are_kept_in_the_order_of_their_evidence() -> None:
-    late, early = candidate(BOATS, 200, -0.1), candidate(FUEL, 0, -0.9)
-    assert chosen(late, early) == ([early, late], {})
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_chunk_with_a_pair_and_a_reason_is_kept(order: int) -> None:
+    mixed = [candidate(), silent("c1", "truncated")][::order]
+    found, figures = count(*mixed)
+    assert found == mixed
+    assert figures == {"in": 1, "kept": 1, "dropped": {}}
 
 
-def test_of_twins_the_likelier_stays() -> None:
-    worse, better = candidate(BOATS, 0, -0.9), candidate(BOATS, 0, -0.2)
-    assert chosen(worse, better) == ([better], {"likelier_twin": 1})
+@pytest.mark.parametrize("nothing", ["", " \n"])
+def test_what_a_model_left_empty_has_a_reason(nothing: str) -> None:
+    found, figures = count(
+        candidate(nothing), candidate(nothing), candidate(nothing, "c2"), candidate(name="c2")
+    )
+    assert [pair.get("reason") for pair in found] == ["empty", "empty", "empty", None]
+    assert figures == {"in": 2, "kept": 1, "dropped": {"empty": 1}}
 
 
-def test_a_rejected_twin_leaves_its_place_to_the_other() -> None:
-    broken = candidate(("Inspects the captain the lifeboats?", BOATS[1]), 0, -0.1)
-    sound = candidate(BOATS, 0, -0.9)
-    assert chosen(broken, sound) == ([sound], {"malformed": 1})
-
-
-def test_a_question_that_another_chunk_asked_is_a_repeat_whatever_its_case() -> None:
-    first = candidate(BOATS, 0)
-    answer = "A surveyor inspects the lifeboats before each long voyage begins."
-    again = candidate(("Who Inspects THE lifeboats?", answer), 0, name="c2")
-    assert chosen(first, again) == ([first], {"repeated_question": 1})
-
-
-def test_an_answer_that_another_chunk_gave_is_a_repeat() -> None:
-    first = candidate(BOATS, 0)
-    again = candidate(("What does the captain sign every four weeks?", BOATS[1].upper()), 0, name="c2")
-    assert chosen(first, again) == ([first], {"repeated_answer": 1})
-
-
-def test_a_rejected_question_does_not_block_a_later_one() -> None:
-    unlikely, sound = candidate(BOATS, 0, -5.0), candidate(BOATS, 0, name="c2")
-    assert chosen(unlikely, sound) == ([sound], {"unlikely": 1})
-
-
-def test_of_a_chunk_the_likeliest_few_stay() -> None:
-    pairs = [candidate(BOATS, 0, -0.9), candidate(FUEL, 100, -0.1), candidate(NIGHT, 200, -0.5)]
-    assert chosen(*pairs, room=2) == (pairs[1:], {"chunk_full": 1})
-
-
-def test_each_chunk_has_room_of_its_own() -> None:
-    pairs = [candidate(BOATS, 0), candidate(FUEL, 0, name="c2"), candidate(NIGHT, 0, name="c3")]
-    assert chosen(*pairs, room=1) == (pairs, {})
+def test_of_several_reasons_the_first_is_the_chunks() -> None:
+    _, figures = count(silent("c1", "malformed"), silent("c1", "budget"))
+    assert figures == {"in": 1, "kept": 0, "dropped": {"malformed": 1}}
 
 
 def test_nothing_in_nothing_out() -> None:
-    assert chosen() == ([], {})
+    assert count() == ([], {"in": 0, "kept": 0, "dropped": {}})
 
 
-CANDIDATES = st.builds(
-    candidate,
-    st.sampled_from([BOATS, FUEL, NIGHT, ("What is it?", "It is.")]),
-    st.sampled_from([0, 100]),
-    st.sampled_from([-0.1, -0.5, -2.0]),
-    st.sampled_from(["c1", "c2"]),
+GROUPS = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from(["", " ", "Who?"]), st.sampled_from([None, "refused"])),
+        min_size=1,
+        max_size=4,
+    ),
+    max_size=6,
 )
 
 
 @hypothesis_settings(derandomize=True, deadline=None)
-@given(st.lists(CANDIDATES, max_size=8), st.integers(1, 2))
-def test_whatever_comes_each_candidate_is_kept_or_dropped_once(candidates: list[Record], room: int) -> None:
-    ordered = sorted(candidates, key=lambda pair: pair["chunk"]["id"])
-    kept, _ = chosen(*ordered, room=room)
-    assert all(pair in ordered for pair in kept)
-    questions = [pair["question"] for pair in kept]
-    assert len(set(questions)) == len(questions)
-    assert all(sum(pair["chunk"]["id"] == name for pair in kept) <= room for name in ("c1", "c2"))
+@given(GROUPS)
+def test_whatever_comes_every_chunk_is_counted_once(groups: list[list[tuple[str, str | None]]]) -> None:
+    listed = [
+        candidate(question, f"c{number}") | ({"reason": reason} if reason else {})
+        for number, group in enumerate(groups)
+        for question, reason in group
+    ]
+    found, figures = count(*listed)
+    assert [pair | {"reason": None} for pair in found] == [pair | {"reason": None} for pair in listed]
+    assert all(asks(pair) or pair["reason"] for pair in found)
+    assert figures["in"] == len(groups) == figures["kept"] + sum(figures["dropped"].values())
+    assert figures["kept"] == sum(any(question.strip() for question, _ in group) for group in groups)
 
 
-KEYS = ["id", "chunk", "document", "pages", "passage", "question", "answer", "evidence", "score", "generator"]
-
-
-def test_a_record_leads_back_to_its_page() -> None:
-    record = as_record(candidate(BOATS, 7, -0.25), "writer==1")
-    assert list(record) == KEYS
-    assert record | {"id": ""} == {
-        "id": "",
+def test_a_record_names_its_chunk_and_its_generator() -> None:
+    assert as_record(candidate(reason="refused"), "writer==1") == {
         "chunk": "c1",
-        "document": "ship.pdf",
-        "pages": [3, 4],
-        "passage": "c1: ...",
-        "question": BOATS[0],
-        "answer": BOATS[1],
-        "evidence": [7, 7 + len(BOATS[1])],
-        "score": -0.25,
+        "kind": "fact",
+        "question": "Who inspects the boats?",
+        "answer": "The captain.",
+        "quote": "The captain.",
+        "evidence": None,
+        "score": -0.5,
+        "reason": "refused",
         "generator": "writer==1",
     }
 
 
-def test_a_rejected_record_has_its_reason_too() -> None:
-    record = as_record(candidate(BOATS, 0) | {"reason": "unlikely"}, "writer==1")
-    assert list(record) == [*KEYS, "reason"]
-    assert record["reason"] == "unlikely"
+# The command
+
+BOATS = "The captain inspects the lifeboats every four weeks. The mate keeps the log of the ship by hand."
+SHIP = [
+    chunk("c1", BOATS),
+    chunk("c2", "Nothing is told here, and nobody asks."),
+    chunk("c3", "A fire breaks out."),
+]
 
 
-@pytest.mark.parametrize("other", [candidate(BOATS, 0, name="c2"), candidate(FUEL, 0)])
-def test_the_id_is_of_chunk_question_and_answer(other: dict[str, Any]) -> None:
-    ids = [as_record(pair, "w")["id"] for pair in (candidate(BOATS, 0), candidate(BOATS, 9, -1.0), other)]
-    assert ids[0] == ids[1] != ids[2]
-    assert all(len(name) == 16 for name in ids)
+@pytest.fixture
+def project(tmp_path: Path) -> Checkout:
+    made = Checkout(tmp_path / "project", tmp_path / "cache")
+    jsonl.write(made.folder / "data/chunks.jsonl", SHIP)
+    return made
 
 
-def test_the_figures_tell_how_many_chunks_have_a_pair() -> None:
-    account = Account("candidate pairs")
-    pairs = [candidate(BOATS, 0), candidate(FUEL, 100), candidate(NIGHT, 0, name="c2")]
-    kept, _ = select(pairs, settings(), account)
-    assert figures([chunk(name) for name in ("c1", "c2", "c3")], kept, account) == {
-        "chunks": 3,
-        "chunks_with_pairs": 2,
-        "pairs": {"in": 3, "kept": 3, "dropped": {}},
+def answers(request: Request) -> dict[str, Any]:
+    """Pairs; none about the second chunk, and none that can be seen about the third."""
+    if "Nothing" in request.passage:
+        return {"pairs": []}
+    unseen = {"kind": "fact", "question": "\x00", "answer": "\x01", "quote": ""}
+    return {"pairs": [unseen] if "fire" in request.passage else pairs(request.passage)}
+
+
+def ask(project: Checkout, server: Server, *overrides: str) -> Any:
+    endpoint = ["generator=openai", f"generator.base_url={server.url}", f"generator.model={MODEL}"]
+    return project.python("-m", "stages.generate", *endpoint, *overrides)
+
+
+def test_the_command_writes_candidates_and_what_became_of_each_chunk(project: Checkout) -> None:
+    with Server(write=answers) as server:
+        done = ask(project, server)
+        assert done.returncode == 0, done.stderr
+        again = ask(project, server)
+    assert done.stdout == (
+        "generate: 3 new calls\n"
+        "generate: 2 candidate pairs from 1 of 3 chunks; without any: 1 nothing_to_ask, 1 empty\n"
+    )
+    assert again.stdout.startswith("generate: 0 new calls\n")
+    lines = list(jsonl.read(project.folder / "data/candidates.jsonl"))
+    assert [(line["chunk"], line.get("reason")) for line in lines] == [
+        ("c1", None), ("c1", None), ("c2", "nothing_to_ask"), ("c3", "empty"),
+    ]  # fmt: skip
+    assert lines[0]["quote"] == BOATS.partition(". ")[0] + "."
+    assert lines[0]["generator"].startswith(f"{MODEL} at http://127.0.0.1:")
+    assert json.loads((project.folder / "metrics/generate.json").read_text(encoding="utf-8")) == {
+        "chunks": {"in": 3, "kept": 1, "dropped": {"nothing_to_ask": 1, "empty": 1}},
+        "candidates": 2,
     }
 
 
-def test_a_fault_that_the_generator_found_is_the_reason() -> None:
-    sound = candidate(BOATS, 7)
-    unplaced = candidate(("When do night watches end?", "At four."), 7) | {"reason": "evidence_missing"}
-    account = Account("candidate pairs")
-    kept, rejected = select([sound, unplaced], settings(), account)
-    assert kept == [sound]
-    assert [pair["reason"] for pair in rejected] == ["evidence_missing"]
+def test_too_few_chunks_with_pairs_stop_the_command_in_one_sentence(project: Checkout) -> None:
+    with Server(write=answers) as server:
+        done = ask(project, server, "generate.keep_share=0.5")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "folio: kept 1 of 3 chunks, less than generate.keep_share=0.5 asks; "
+        "dropped: 1 nothing_to_ask, 1 empty"
+    )
+    assert not (project.folder / "data/candidates.jsonl").exists()
+
+
+def test_a_plan_asks_nothing_and_writes_nothing(project: Checkout) -> None:
+    with Server(write=answers) as server:
+        done = ask(project, server, "generate.plan=true")
+        assert server.requests == []
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("generate would make calls 3, ")
+    assert not (project.folder / "data/candidates.jsonl").exists()
+
+
+def test_missing_chunks_are_named(project: Checkout) -> None:
+    (project.folder / "data/chunks.jsonl").unlink()
+    with Server() as server:
+        done = ask(project, server)
+    assert (done.returncode, done.stderr) == (1, "folio: data/chunks.jsonl is missing; run `dvc repro`\n")

@@ -93,6 +93,19 @@ def test_a_new_document_costs_calls_for_its_own_chunks(checkout: Checkout) -> No
     checkout.commit()
 
 
+def test_a_changed_filter_makes_no_call(checkout: Checkout) -> None:
+    checkout.repro()
+    before = calls(checkout)
+    checkout.edit("conf/experiment/small.yaml", "minimum: -9.0", "minimum: -8.5")
+    done = checkout.dvc("repro")
+    assert done.returncode == 0, done.stderr
+    assert ran(done)[:2] == ["compose", "verify"]
+    assert "generate" not in ran(done)
+    assert "verify: 0 new calls" in done.stdout
+    assert calls(checkout) == before
+    checkout.commit()
+
+
 def test_adding_a_metric_stops_for_the_new_shape_and_then_runs_its_score_alone(checkout: Checkout) -> None:
     checkout.repro()
     checkout.edit("conf/experiment/small.yaml", "[perplexity]", "[perplexity, squad]")

@@ -18,7 +18,7 @@ from stages.sweep import LONGEST, experiment_name
         (["++train.batch=4"], "batch=4"),
         (["~metric.squad"], "squad"),
         (["model@generator.model=folder"], "model=folder"),
-        (["generate.minimum_score=-1.5"], "minimum_score=-1.5"),
+        (["filter.likelihood.minimum=-1.2"], "minimum=-1.2"),
         (["metric.bertscore.layers=5"], "layers=5"),
     ],
 )

@@ -27,6 +27,7 @@ class Local(Option):
     batch: int = Field(ge=1)
     maximum_tokens: int = Field(ge=1)
     watch: str
+    code: str
 
     def check(self) -> None:
         """The model that answers must be there."""

@@ -39,6 +39,9 @@ class OpenAI(Compatible):
     place: ClassVar[str] = "filter.round_trip.answerer"
     needed: ClassVar[frozenset[str]] = frozenset({"passage", "question"})
 
+    watch: str
+    code: str
+
     def __call__(self, questions: Sequence[tuple[str, str]], ledger: Ledger) -> list[str | None]:
         """Answer each (passage, question), in their order.
 

@@ -2,22 +2,25 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 
 from pydantic import Field, model_validator
 
 from stages.jsonl import Record
+from stages.kinds import fault_of_shares
 from stages.ledger import Ledger
 from stages.option import Option, setting
 from stages.verdict import Verdict
 
+# Of two pairs with one place and one answer a reader learns nothing more.
+Twin = tuple[tuple[int, ...], str]
+
 
 @setting
 class Choice(Option):
-    """Reasons: `likelier_twin` (another question has this answer), `chunk_full`.
+    """Reasons: `same_answer` (of the same words; another question was chosen for it), `chunk_full`.
 
-    Where a chunk has more pairs than room, each place goes to the kind that is furthest below its
-    share of the document's pairs so far, and within the kind to the first pair, which is the likeliest.
+    Each place goes to the kind that is furthest below its share of the document's pairs so far, and
+    within the kind to the first pair, which is the likeliest. A kind without a share comes last.
     """
 
     pairs_per_chunk: int = Field(ge=1)
@@ -25,34 +28,35 @@ class Choice(Option):
 
     @model_validator(mode="after")
     def _possible(self) -> "Choice":
-        if not self.shares or min(self.shares.values()) < 0 or sum(self.shares.values()) <= 0:
-            raise ValueError("filter.choice.shares are 0 or more each, and not all 0")
+        if fault := fault_of_shares(self.shares):
+            raise ValueError(f"filter.choice.shares{fault}")
         return self
 
     def __call__(self, pairs: Sequence[Record], ledger: Ledger) -> list[Verdict]:
         """Choose chunk by chunk; what one document holds changes nothing in another."""
         verdicts: dict[int, Verdict] = {}
-        for _, document in groupby(range(len(pairs)), key=lambda i: pairs[i]["chunk"]["document"]):
-            taken: Counter[str] = Counter()
-            for _, chunk in groupby(document, key=lambda i: pairs[i]["chunk"]["id"]):
-                verdicts |= self._of_chunk(pairs, list(chunk), taken)
-        return [verdicts[i] for i in range(len(pairs))]
+        taken: dict[str, Counter[str]] = {}
+        chunks: dict[str, list[int]] = {}
+        for place, pair in enumerate(pairs):
+            chunks.setdefault(pair["chunk"]["id"], []).append(place)
+        for places in chunks.values():
+            document = pairs[places[0]]["chunk"]["document"]
+            verdicts |= self._of_chunk(pairs, places, taken.setdefault(document, Counter()))
+        return [verdicts[place] for place in range(len(pairs))]
 
     def _of_chunk(self, pairs: Sequence[Record], left: list[int], taken: Counter[str]) -> dict[int, Verdict]:
         verdicts: dict[int, Verdict] = {}
-        room = self.pairs_per_chunk
-        while left:
-            chosen = min(left, key=lambda i: (-self._wanting(pairs[i]["kind"], taken), left.index(i)))
-            left.remove(chosen)
-            verdicts[chosen] = Verdict("chunk_full" if room <= 0 else None)
-            if room <= 0:
-                continue
-            room -= 1
+        for _ in range(self.pairs_per_chunk):
+            if not left:
+                break
+            chosen = max(
+                left, key=lambda place: self._wanting(pairs[place]["kind"], taken)
+            )  # of equals the first
             taken[pairs[chosen]["kind"]] += 1
-            for twin in [i for i in left if _place(pairs[i]) == _place(pairs[chosen])]:
-                verdicts[twin] = Verdict("likelier_twin")
-                left.remove(twin)
-        return verdicts
+            twins = [place for place in left if _twin(pairs[place]) == _twin(pairs[chosen])]
+            verdicts |= dict.fromkeys(twins, Verdict("same_answer")) | {chosen: Verdict()}
+            left = [place for place in left if place not in verdicts]
+        return verdicts | dict.fromkeys(left, Verdict("chunk_full"))
 
     def _wanting(self, kind: str, taken: Counter[str]) -> float:
         """How many pairs of a kind the next pair would leave it short of its share."""
@@ -60,5 +64,5 @@ class Choice(Option):
         return share * (taken.total() + 1) - taken[kind]
 
 
-def _place(pair: Record) -> tuple[list[int], str]:
-    return pair["evidence"], pair["answer"]
+def _twin(pair: Record) -> Twin:
+    return tuple(pair["evidence"] or ()), pair["answer"]

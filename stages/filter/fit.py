@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -20,13 +21,25 @@ from stages.words import WORD, content_words, patterns, plain
 LONGEST = 2_000
 KEY = "filter.fit.openings"
 SUBJECT = "{0}"  # in what an answer must hold: what the brackets of the opening held
-STEM = 5  # letters in which the forms of a word agree: depend, depends
+STEM = 5  # letters in which the forms of a word agree, but for an s: holds, hold; depending, depends
 
+VERB = "should|must|may|can|could|will|would|might|shall|is|are|was|were|has|have"
 # Words that belong to the asking and not to what is asked about: "How many boats are there?",
-# "What does malware mean?", "What does the team do when ...?".
+# "What does malware mean?", "If the alarm fails, what must the crew do?".
 MEASURE = re.compile(r"\bhow (?:many|much|often|long|far|old|large|high|soon)\b", re.IGNORECASE)
-ASKING = re.compile(r"\b(?:mean|happen|stand for|do|does|did)\b", re.IGNORECASE)
-VERBS = frozenset("should must may can could will would might shall is are was were has have".split())
+ASKING = re.compile(
+    rf"\b(?:mean|happen(?:s|ed)?|stand for|do|does|did)\b|(?<=, )(?:wh\w+|how)\b(?: (?:{VERB})\b)?",
+    re.IGNORECASE,
+)
+OPENING = re.compile(rf"\w+(?: (?:{VERB})\b)?", re.IGNORECASE)
+# "How many boats does a ferry hold?": what is asked for stands before its verb.
+FRONTED = re.compile(
+    rf"(?:how|what|which) (?P<what>(?:[\w’'-]+ ){{1,5}}?)(?:{VERB}|do|does|did) (?P<rest>.+)", re.IGNORECASE
+)
+
+# Where a clause ends, and how many of a sentence are tried.
+CLAUSE = re.compile(r"[,;:—–]\s+")
+CLAUSES = 12
 
 # "What should the team {rest}?", and prepositions that may end such a question.
 OBJECT = re.compile(
@@ -35,13 +48,14 @@ OBJECT = re.compile(
 )
 PREPOSITIONS = frozenset(
     "about after against among and as at because before between but by during for from if in into of on or "
-    "over so than that through to under until using via when where which while who with within without".split()
+    "over so than that through to under until using via when where which while who with within "
+    "without".split()
 )
 
 
 @setting
 class Fit(Option):
-    """Reasons: `foreign_words`, `off_topic`, `other_order`, `echoes_answer`, `wrong_opening`, `nothing_asked`.
+    """`foreign_words`, `off_topic`, `other_order`, `echoes_answer`, `wrong_opening`, `nothing_asked`.
 
     A local model's answer is a sentence, and a question about it keeps its words and their order; a
     larger model's questions may use words and an order of their own. Where a figure decided, it is the
@@ -66,17 +80,10 @@ class Fit(Option):
 
     @cached_property
     def _patterns(self) -> dict[str, list[tuple[re.Pattern[str], str]]]:
-        found = {}
-        for language, entries in self.openings.items():
-            told = [wanted.replace(SUBJECT, "x") for _, wanted in entries]
-            # Only to have them checked: they are used one by one, and may begin or end within a word.
-            patterns(KEY, {language: [asked for asked, _ in entries]})
-            patterns(KEY, {language: told})
-            found[language] = [(re.compile(asked, re.IGNORECASE), wanted) for asked, wanted in entries]
-            for asked, wanted in found[language]:
-                if SUBJECT in wanted and asked.groups != 1:
-                    raise ValueError(f"{KEY}.{language}: {SUBJECT} needs one pair of brackets in {asked.pattern!r}")
-        return found
+        return {
+            language: [_compiled(language, *entry) for entry in entries]
+            for language, entries in self.openings.items()
+        }
 
     def _verdict(self, pair: Record) -> Verdict:
         language, source = pair["chunk"]["language"], _source(pair)
@@ -88,7 +95,7 @@ class Fit(Option):
             return Verdict("foreign_words", float(foreign))
         if not asked & told:
             return Verdict("off_topic")
-        if (order := in_order(question, source)) < self.order:
+        if (order := in_order(question, source, language)) < self.order:
             return Verdict("other_order", round(order, 4))
         untold = len(answer - asked)
         if untold < min(self.untold_words, len(answer)):
@@ -107,6 +114,21 @@ class Fit(Option):
         return False
 
 
+def _compiled(language: str, asked: str, told: str) -> tuple[re.Pattern[str], str]:
+    for part in (asked, told.replace(SUBJECT, "x")):
+        try:
+            # What it returns holds whole words alone; here an expression may begin or end within one.
+            patterns(KEY, {language: [part]})
+        except re.error as error:
+            raise ValueError(
+                f"{KEY}.{language}: {part!r} is no regular expression for a list: {error}"
+            ) from error
+    opening = re.compile(asked, re.IGNORECASE)
+    if SUBJECT in told and opening.groups != 1:
+        raise ValueError(f"{KEY}.{language}: {SUBJECT} needs one pair of brackets in {asked!r}")
+    return opening, told
+
+
 def _source(pair: Record) -> str:
     """The words that a question is about: its evidence, and before it an answer in words of its own."""
     start, end = pair["evidence"] or (0, 0)
@@ -115,18 +137,38 @@ def _source(pair: Record) -> str:
     return unicodedata.normalize("NFC", source)
 
 
-def in_order(question: str, source: str) -> float:
+def in_order(question: str, source: str, language: str = "en") -> float:
     """The share of the question's words behind its opening that stand in the source, in that order.
 
-    A clause may have changed its place once: "Before a drill, the crew tests the alarm." gives "What
-    does the crew test before a drill?". So it is the longest common subsequence of the question's stems
-    and the source's, these twice, over the number of the question's; 1 for a question without such words.
+    That is the longest common subsequence of the two texts' stems over the number of the question's;
+    1 for a question without such words. A clause may have changed its place: "Before a drill, the crew
+    tests the alarm." gives "What does the crew test before a drill?". Other languages than English turn
+    subject and verb around in a question, so there the source counts as if it stood there twice.
     """
     from rapidfuzz.distance import LCSseq
 
-    opening, *rest = _stems(ASKING.sub(" ", MEASURE.sub("how", question))) or [""]
-    rest = rest[1:] if rest and rest[0] in VERBS else rest
-    return LCSseq.similarity(rest, _stems(source) * 2) / len(rest) if rest else 1.0
+    readings = _turned(source) if language == "en" else [f"{source} {source}"]
+    found = [_stems(reading) for reading in readings]
+    shares = [
+        LCSseq.similarity(words, reading) / len(words) if words else 1.0
+        for words in map(_stems, _asked(question))
+        for reading in found
+    ]
+    return max(shares)
+
+
+def _asked(question: str) -> Iterator[str]:
+    """The question behind its opening; where it begins with an object, also with that behind its verb."""
+    measured = MEASURE.sub("how", question)
+    yield ASKING.sub(" ", OPENING.sub("", measured, count=1))
+    if fronted := FRONTED.match(measured[:LONGEST]):
+        yield ASKING.sub(" ", f"{fronted['rest']} {fronted['what']}")
+
+
+def _turned(source: str) -> list[str]:
+    """The source as it stands, and with what follows each of its first clauses put first."""
+    ends = [match.end() for match in islice(CLAUSE.finditer(source[:LONGEST]), CLAUSES)]
+    return [f"{source[end:]} {source[:end]}" for end in [0, *ends]]
 
 
 def nothing_asked(question: str, source: str) -> bool:
@@ -154,7 +196,7 @@ def _words(text: str) -> list[str]:
 
 
 def _stems(text: str) -> list[str]:
-    return [word[:STEM] for word in _words(text)]
+    return [word[:STEM].rstrip("s") or word for word in _words(text)]
 
 
 def _find(part: list[str], whole: list[str]) -> int | None:

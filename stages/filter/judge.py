@@ -45,6 +45,7 @@ class Judge(Compatible):
     needed: ClassVar[frozenset[str]] = frozenset({"passage", "question", "answer"})
 
     minimum: int = Field(ge=1, le=5)
+    code: str
 
     def __call__(self, pairs: Sequence[Record], ledger: Ledger) -> list[Verdict]:
         """Judge each pair; the verdict's score is the endpoint's, 1 to 5, or None where none came.
@@ -72,4 +73,6 @@ class Judge(Compatible):
             "judged_dependent": not judgement.self_contained,
             "judged_poor": judgement.score < self.minimum,
         }
-        return Verdict(next((name for name, found in findings.items() if found), None), judgement.score)
+        return Verdict(
+            next((name for name, found in findings.items() if found), None), float(judgement.score)
+        )

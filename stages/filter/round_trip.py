@@ -19,8 +19,9 @@ ARTICLES = {"en": frozenset({"a", "an", "the"})}
 class RoundTrip(Option):
     """`unanswered`: the answerer gave nothing; `no_round_trip`: it says something else.
 
-    The score is the F1 of its answer with the pair's answer or with the evidence, whichever is higher:
-    the evidence may be a whole sentence where the answer is a word of it, and the answerer may give either.
+    The score is the highest F1 of its answer with the pair's answer or with the evidence, each with and
+    without the question's words: where the pair's answer is a whole sentence, "The captain." is right,
+    and where it is a word of its evidence, the sentence is.
     """
 
     answerer: Any
@@ -29,12 +30,12 @@ class RoundTrip(Option):
     @field_validator("answerer")
     @classmethod
     def _chosen(cls, answerer: Any) -> Any:
-        if not isinstance(answerer, Option):
-            raise ValueError(
-                f"filter.round_trip.answerer={answerer!r} is no option: "
-                f"choose one with answerer@filter.round_trip.answerer=local"
-            )
-        return answerer
+        if isinstance(answerer, Option):
+            return answerer
+        raise ValueError(
+            "filter.round_trip.answerer is no option: "
+            "choose one with answerer@filter.round_trip.answerer=local or =openai"
+        )
 
     def check(self) -> None:
         """What the answerer needs must be there."""
@@ -51,18 +52,22 @@ class RoundTrip(Option):
         if not answer or not plain(answer).strip():
             return Verdict("unanswered")
         start, end = pair["evidence"] or (0, 0)
-        known = [pair["answer"], pair["chunk"]["text"][start:end]]
-        score = max(f1(answer, text, pair["chunk"]["language"]) for text in known)
+        references = [pair["answer"], pair["chunk"]["text"][start:end]]
+        known = ["", pair["question"]]
+        language = pair["chunk"]["language"]
+        score = max(f1(answer, text, language, told) for text in references for told in known)
         return Verdict("no_round_trip" if score < self.agreement else None, round(score, 4))
 
 
-def f1(answer: str, reference: str, language: str) -> float:
+def f1(answer: str, reference: str, language: str, told: str = "") -> float:
     """The harmonic mean of precision and recall of an answer's words, repeated ones counted as often.
 
     SQuAD's F1 (Rajpurkar et al., 2016, arXiv:1606.05250, section 6.1) for any script. `language` is an
-    ISO 639-1 code.
+    ISO 639-1 code; words that stand in `told` count on neither side.
     """
-    said, expected = _words(answer, language), _words(reference, language)
+    said, expected, known = (_words(text, language) for text in (answer, reference, told))
+    for word in known:
+        del said[word], expected[word]
     shared = (said & expected).total()
     return 2 * shared / (said.total() + expected.total()) if shared else 0.0
 

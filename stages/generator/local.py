@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache as once
 from itertools import groupby
 from typing import Any
@@ -17,17 +17,21 @@ from stages.jsonl import Record
 from stages.language_model import load_model, load_tokenizer
 from stages.ledger import Ledger
 from stages.option import Option, setting
-from stages.recast import recast
+from stages.recast import acronym, recast
 from stages.topic import topic
 
 # Raised when the way of asking changes, so that the ledger's older replies no longer count.
 FORM = 3
-SMALL = re.compile(r"\b[^\W\d_][\w’'-]*")
+WORD = re.compile(r"\b[^\W\d_][\w’'-]*")
+# A word with a capital behind a small one, or before another: a name.
+NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w’'-]*|\b[A-Z][\w’'-]*(?= [A-Z\d])")
 # How a free question's kind is known, in English; in other languages each is a fact.
 KINDS = {
     "number": re.compile(r"how (?:many|much|often|long|far|old|large|high|soon)\b", re.IGNORECASE),
     "reason": re.compile(r"(?:why|how)\b", re.IGNORECASE),
-    "definition": re.compile(r"what (?:is|are|does) (?:\S+ ){1,5}?(?:mean)?\?$|what (?:is|are) (?:\S+ ?){1,5}\?$", re.IGNORECASE),
+    "definition": re.compile(
+        r"what (?:is|are) \S+(?: \S+){0,4}\?$|what (?:do|does) \S+(?: \S+){0,4} mean\?$", re.IGNORECASE
+    ),
     "list": re.compile(r"(?:what|which) (?:\S+s) (?:should|must|may|can|are|do)\b", re.IGNORECASE),
 }
 
@@ -39,7 +43,8 @@ Scored = tuple[str, str, float]
 class _Call:
     chunk: Record
     evidence: tuple[int, int]
-    questions: list[tuple[str, str]] = field(default_factory=list)  # to choose from; none: the model writes its own
+    # Kinds and questions that the model scores; none: it writes its own.
+    questions: list[tuple[str, str]]
 
     @property
     def answer(self) -> str:
@@ -92,7 +97,7 @@ class Local(Option):
         return identity
 
     def __call__(self, chunks: Iterable[Record], ledger: Ledger) -> Iterator[Record]:
-        """Yield candidate pairs (chunk, kind, question, answer, quote, evidence, score), in the chunks' order.
+        """Yield pairs (chunk, kind, question, answer, quote, evidence, score), in the chunks' order.
 
         Batches lie within one document and a batch is stored whole, so a run that was killed, or
         that finds another document beside the old ones, computes the same batches again. A chunk
@@ -104,7 +109,9 @@ class Local(Option):
             calls = list(self._calls(document))
             replies = self._replies(calls, ledger, writer)
             pairs = [pair for call in calls for pair in _candidates(call, replies[self._key(call)])]
-            of_chunk = {chunk: list(found) for chunk, found in groupby(pairs, key=lambda pair: pair["chunk"]["id"])}
+            of_chunk = {
+                chunk: list(found) for chunk, found in groupby(pairs, key=lambda pair: pair["chunk"]["id"])
+            }
             for chunk in document:
                 yield from of_chunk.get(chunk["id"]) or [self._silent(chunk)]
 
@@ -123,16 +130,16 @@ class Local(Option):
         return {"sentences": account.as_dict()}
 
     def _calls(self, document: Sequence[Record]) -> Iterator[_Call]:
-        common = {word for chunk in document for word in SMALL.findall(chunk["text"]) if word.islower()}
+        common = common_words(chunk["text"] for chunk in document)
         for chunk in document:
             if chunk["language"] not in self.prompt:
                 continue
             for sentence in sentences(chunk["text"], chunk["language"], self.sentence_words):
                 if sentence.reason:
                     continue
-                recastable = self.recast and chunk["language"] == "en"
                 text = chunk["text"][sentence.start : sentence.end]
-                yield _Call(chunk, (sentence.start, sentence.end), recast(text, common) if recastable else [])
+                questions = recast(text, common) if self.recast and chunk["language"] == "en" else []
+                yield _Call(chunk, (sentence.start, sentence.end), questions)
 
     def _silent(self, chunk: Record) -> Record:
         reason = "no_sentence" if chunk["language"] in self.prompt else "language_without_prompt"
@@ -173,6 +180,17 @@ class Local(Option):
                 yield {key: missing[key] for key in keys[start : start + self.batch]}
 
 
+def common_words(texts: Iterable[str]) -> set[str]:
+    """The words of a document that are no names: small somewhere, or with a capital only where one is due."""
+    words: set[str] = set()
+    names: set[str] = set()
+    for text in texts:
+        words.update(WORD.findall(text))
+        names.update(NAME.findall(text))
+    small = {word for word in words if word.islower()}
+    return small | {word.lower() for word in words - names if word.istitle()}
+
+
 class _Writer:
     """The loaded model, with the worked examples read once."""
 
@@ -209,7 +227,10 @@ class _Writer:
             for call in calls
         ]
         return [
-            [(kind, question, round(score, 4)) for (kind, question), score in zip(call.questions, scores, strict=True)]
+            [
+                (kind, question, round(score, 4))
+                for (kind, question), score in zip(call.questions, scores, strict=True)
+            ]
             for call, scores in zip(calls, decoder.score(rows), strict=True)
         ]
 
@@ -227,7 +248,10 @@ class _Writer:
             option.samples,
             **(sampling if option.temperature else {}),
         )
-        return [[self._scored(completion, call) for completion in row] for row, call in zip(rows, calls, strict=True)]
+        return [
+            [self._scored(completion, call) for completion in row]
+            for row, call in zip(rows, calls, strict=True)
+        ]
 
     def _scored(self, completion: Completion, call: _Call) -> Scored:
         text: str = self._tokenizer.decode(completion.ids, skip_special_tokens=True)
@@ -243,6 +267,6 @@ def _kind(question: str, language: str) -> str:
 def _candidates(call: _Call, questions: Iterable[Scored]) -> Iterator[Record]:
     for kind, question, score in questions:
         # Of a row in a table of acronyms the answer is what the acronym stands for.
-        answer = call.answer.rpartition(" | ")[2]
+        answer = call.answer.rpartition(" | ")[2] if acronym(call.answer) else call.answer
         place = {"answer": answer, "quote": call.answer, "evidence": list(call.evidence)}
         yield {"chunk": call.chunk, "kind": kind, "question": question} | place | {"score": score}

@@ -6,11 +6,11 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from stages.endpoint.asking import Asking, Form
-from stages.endpoint.kinds import KINDS, allot, fault_of_shares
 from stages.endpoint.languages import name_of
 from stages.endpoint.settings import Compatible
 from stages.endpoint.texts import Text, one_line
 from stages.jsonl import Record
+from stages.kinds import KINDS, allot, fault_of_shares
 from stages.ledger import Ledger
 from stages.option import setting
 
@@ -133,6 +133,7 @@ class OpenAI(Compatible):
         return min(self.maximum_pairs, max(1, len(chunk["text"].split()) // self.words_per_pair))
 
     def asking(self, ledger: Ledger) -> Asking[Record, Pairs]:
+        """The calls of this option, those that the ledger knows included."""
         return Asking(self, FORM, self.texts, ledger)
 
 

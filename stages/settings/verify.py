@@ -14,5 +14,4 @@ class Verify:
     keep_share: float = Field(ge=0, le=1)
     watch: str
     answerer: str
-    model: str
     judge: str

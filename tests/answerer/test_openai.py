@@ -16,7 +16,7 @@ from tests.endpoint import CONTENT, KEY, KNOBS, PASSING, SECRET, Request, Server
 from tests.imports import ROOT
 
 PROMPT = yaml.safe_load((ROOT / "conf/prompt/answer.yaml").read_text(encoding="utf-8"))
-SETTINGS: dict[str, Any] = KNOBS | {"name": "openai", "prompt": PROMPT}
+SETTINGS: dict[str, Any] = KNOBS | {"name": "openai", "prompt": PROMPT, "watch": "w", "code": "c"}
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from tests.endpoint import CONTENT, KEY, KNOBS, PASSING, SECRET, Request, Server
 from tests.imports import ROOT
 
 PROMPT = yaml.safe_load((ROOT / "conf/prompt/judge.yaml").read_text(encoding="utf-8"))
-SETTINGS: dict[str, Any] = KNOBS | {"name": "judge", "prompt": PROMPT, "minimum": 4}
+SETTINGS: dict[str, Any] = KNOBS | {"name": "judge", "prompt": PROMPT, "minimum": 4, "code": "c"}
 GOOD = {"answerable": True, "correct": True, "self_contained": True, "score": 4}
 
 
