@@ -1,7 +1,8 @@
-"""The local generator beside the same model asked one prompt at a time, and in plain batches: python -m benchmarks.local [SENTENCES]
+"""The local generator beside its model asked plainly, in batches and singly: python -m benchmarks.local [N]
 
-All three write questions about the same sentences with the same worked examples and sampling settings. `pairs` are
-candidates; a token is a generated one up to the question mark. The figures are the last line, as JSON.
+All three write questions about the same N sentences with the same worked examples and sampling settings.
+`pairs` are candidates; a token is a generated one up to the question mark. The figures are the last line, as
+JSON.
 """
 
 import json
@@ -22,14 +23,8 @@ from stages.generator.local import _Writer
 from stages.ledger import Ledger
 from stages.option import build
 
-PLACES = "engine room,bridge,galley,cargo hold,chart room,radio room,mess,paint store,chain locker,pump room".split(
-    ","
-)
-PEOPLE = (
-    "captain,first officer,chief engineer,boatswain,surveyor,radio officer,cook,pilot,deckhand,owner".split(
-        ","
-    )
-)
+PLACES = "engine room,bridge,galley,cargo hold,chart room,radio room,mess,store,locker,pump room".split(",")
+PEOPLE = "captain,first officer,engineer,boatswain,surveyor,radio officer,cook,pilot,mate,owner".split(",")
 FORMS = (
     "The {who} inspected every valve in the {place} twice and noted {n} faults in the log of that day.",
     "After {n} hours at sea the {who} went to the {place} and closed the doors against the rising water.",

@@ -1,8 +1,8 @@
 """What the last run's pairs are worth, checked anew: python -m benchmarks.pairs [SAMPLE]
 
-Reads data/ of this checkout after `dvc repro verify`: every answer is looked up in its passage, the sections of 100
-or more words are counted anew, and the two closest questions are found by comparing all with all. With SAMPLE, so
-many pairs drawn at random (seed 0) are printed to be read. The figures are the last line, as JSON.
+Reads data/ of this checkout after `dvc repro verify`: every answer is looked up in its passage, the sections
+of 100 or more words are counted anew, and the two closest questions are found by comparing all with all. With
+SAMPLE, so many pairs drawn at random (seed 0) are printed to be read. The figures are the last line, as JSON.
 """
 
 import json
@@ -24,7 +24,7 @@ def main() -> None:
     pairs = list(jsonl.read(Path("data/qa.jsonl")))
     chunks = list(jsonl.read(Path("data/chunks.jsonl")))
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 0
-    for pair in random.Random(0).sample(pairs, min(count, len(pairs))):
+    for pair in random.Random(0).sample(pairs, min(count, len(pairs))):  # noqa: S311
         print(f"[{pair['kind']}, pages {pair['pages']}] {pair['question']}\n    {pair['answer']}")
     closest, cosine = nearest([pair["question"] for pair in pairs])
     figures = {

@@ -17,6 +17,7 @@ LEANING = re.compile(
 MARKER = re.compile(r"(?:[-•*]|\d{1,3}[.)])[^\S\n]+")
 ITEM = re.compile(rf"\n{MARKER.pattern}[^\n]+")
 ENDS = (".", "!", "。", "！", "।", "．")
+QUESTION_MARKS = ("?", "？", "؟")
 # Reasons that a sentence may be asked in spite of, where its passage has none without.
 SECOND_CHOICE = ("leaning", "unfinished")
 
@@ -58,6 +59,13 @@ def _with_items(text: str, sentence: Sentence, most: int) -> Sentence:
     return Sentence(sentence.start, end, None) if items > 1 else sentence
 
 
+def opening(text: str, language: str, most: int) -> Sentence | None:
+    """The first whole sentences of a passage, `most` words together; None where the first is longer."""
+    parts = list(spans(text, language))
+    fitting = [(start, end) for start, end in parts if len(text[parts[0][0] : end].split()) <= most]
+    return Sentence(parts[0][0], fitting[-1][1], None) if fitting else None
+
+
 def _parts(text: str, language: str) -> Iterator[tuple[int, int]]:
     for begin, end in spans(text, language):
         marker = MARKER.match(text, begin, end)
@@ -72,7 +80,7 @@ def _judged(text: str, start: int, end: int, language: str, words: tuple[int, in
     reasons = {
         "table_row": " | " in sentence and not is_row,
         "link": "http://" in sentence or "https://" in sentence or "www." in sentence,
-        "question": sentence.endswith(("?", "？", "؟")),
+        "question": sentence.endswith(QUESTION_MARKS),
         "too_short": count < words[0] and not is_row,
         "too_long": count > words[1],
         "fragment": sentence[:1].islower(),

@@ -1,5 +1,6 @@
-"""Which kinds of question a passage is asked for, so that over many passages each kind has its share."""
+"""The kinds of questions: which a passage is asked for, so that each has its share, and which one is what."""
 
+import re
 from collections.abc import Mapping
 from itertools import accumulate
 
@@ -7,6 +8,15 @@ from stages import cache
 from stages.option import nearest
 
 KINDS = ("fact", "list", "definition", "reason", "number")
+# How a question's kind is known, in English.
+FORMS = {
+    "number": re.compile(r"how (?:many|much|often|long|far|old|large|high|soon)\b", re.IGNORECASE),
+    "reason": re.compile(r"(?:why|how)\b", re.IGNORECASE),
+    "definition": re.compile(
+        r"what (?:is|are) \S+(?: \S+){0,4}\?$|what (?:do|does) \S+(?: \S+){0,4} mean\?$", re.IGNORECASE
+    ),
+    "list": re.compile(r"(?:what|which) (?:\S+s) (?:should|must|may|can|are|do)\b", re.IGNORECASE),
+}
 
 
 def fault_of_shares(shares: Mapping[str, float]) -> str | None:
@@ -36,3 +46,9 @@ def allot(shares: Mapping[str, float], count: int, text: str) -> dict[str, int]:
 def _at(point: float, ends: list[float]) -> int:
     # Rounding may put the last point on the very end.
     return next((place for place, end in enumerate(ends) if point < end), len(ends) - 1)
+
+
+def kind_of(question: str, language: str) -> str:
+    """The kind of a question, known by its opening in English; in other languages each is a fact."""
+    known = (kind for kind, form in FORMS.items() if form.match(question))
+    return next(known, "fact") if language == "en" else "fact"

@@ -17,9 +17,10 @@ PERSON = re.compile(
     r"groups?|compan(?:y|ies)|firms?|operators?|engineers?|vendors?|providers?|(?:sub)?contractors?|attackers?|"
     r"individuals?|leads?|leaders?|captains?|supervisors?|inspectors?|workers?|drivers?|pilots?|doctors?|nurses?|"
     r"patients?|teachers?|students?|directors?|secretary|committees?|boards?|courts?|states?|customers?|clients?|"
-    r"citizens?|crews?|authorit(?:y|ies)|agents?|experts?|professionals?|responders?|investigators?|auditors?|"
+    r"citizens?|crews?|(?:help|service) desks?|authorit(?:y|ies)|agents?|experts?|professionals?|responders?|investigators?|auditors?|"
     r"developers?|executives?|applicants?|commission(?:er)?s?|congress|council|ministers?|president|partners?|"
-    r"victims?|participants?|licensees?|government|institutions?|part(?:y|ies)|outsourcers?|laborator(?:y|ies)|"
+    r"victims?|participants?|licensees?|government|institutions?|part(?:y|ies)|outsourcers?|"
+    r"laborator(?:y|ies)|"
     r"women|men|children|parents?|[a-z]*(?:log|ic|em|rap|ent|ecial|rnal|nom|mac|dent)ists?)$",
     re.IGNORECASE,
 )
@@ -139,15 +140,25 @@ NO_DEED = frozenset(
 )
 # With these behind it, it is one.
 OBJECT = re.compile(
-    r"(?:the|an?|its|their|his|her|all|any|each|every|both|no|one|how|whether|several|more|\d+)\b"
+    r"(?:the|an?|its|their|his|her|all|any|each|every|both|no|one|how|whether|several|some|more|\d+)\b"
 )
 SAYS = re.compile(
-    r"(?:say|state|show|indicate|note|assume|suggest|impl|believe|find|argue|prove|recommend)"
+    r"(?:say|state|show|indicate|note|notice|assume|suggest|impl|believe|find|argue|prove|recommend|determine|"
+    r"conclude|discover|learn|decide|confirm)"
     r"(?:s|ies|d|ed) that\b"
 )
+# No noun looks like these.
+ALWAYS = frozenset(
+    "receives sends performs detects discovers notices sees takes makes gives brings begins asks tells "
+    "decides determines concludes installs opens closes removes prepares submits obtains selects approves "
+    "assigns".split()
+)
+# Behind one thing what looks like a plural is a verb: "a sensor records traffic".
+ONE = re.compile(r"(?:an?|each|every|one)\b", re.IGNORECASE)
+THIRD = re.compile(r"[a-z]{2,}[^suio]s")
 # What shows that a subject comes: an occasion, or an article.
 OCCASION = re.compile(r"(?:On|In|At|During|After|Before|For|By|From|Within) [^,;:]{3,60}, ")
-LED = re.compile(r"(?:the|an?|each|every|most|many|some|all|several|another|one)\b", re.IGNORECASE)
+LED = re.compile(r"(?:the|an?|each|every|most|many|some|all|any|both|several|another|one)\b", re.IGNORECASE)
 # Another verb, outside of a clause within the sentence: then the word before was a noun.
 INNER = "".join(
     f"(?<! {word})" for word in "that which who where what when if it they he she we you and".split()
@@ -228,8 +239,12 @@ def acronym(row: str) -> str | None:
     match = ACRONYM.fullmatch(row)
     if not match:
         return None
-    rest, letters = iter(match["long"].lower()), filter(str.isalpha, match["short"].lower())
-    return match["short"] if all(letter in rest for letter in letters) else None
+    letters = [letter for letter in match["short"].lower() if letter.isalpha()]
+    initials = re.findall(r"\b[a-z]", match["long"].lower())
+    rest = iter(match["long"].lower())
+    beginning = sum(letter in initials for letter in letters)  # most do: "XML | Extensible Markup Language"
+    stands = all(letter in rest for letter in letters) and 2 * beginning >= len(letters) and len(initials) > 1
+    return match["short"] if stands else None
 
 
 def _tidy(question: str) -> str:
@@ -240,7 +255,10 @@ def _tidy(question: str) -> str:
 def _decapitaliser(common: Set[str]) -> Callable[[str], str]:
     def small(text: str) -> str:
         first, blank, rest = text.partition(" ")
-        return (first.lower() if first.lower() in common else first) + blank + rest
+        following = rest.partition(" ")[0]
+        # "Title 49" and "Chapter Two" are names, "The Two" and "Several FBI" are not.
+        name = following[:1].isdigit() or (following.istitle() and not LED.match(first))
+        return (first if name or first.lower() not in common else first.lower()) + blank + rest
 
     return small
 
@@ -250,7 +268,7 @@ def _clipped(predicate: str) -> str:
     another = ANOTHER.search(text)
     if another and not INDIRECT.search(text[: another.start()]):
         text = text[: another.start()]
-    return text.rstrip(" ,.:")
+    return re.sub(r",? (?:including|such as|and|or)$", "", text.rstrip(" ,.:"))
 
 
 def _names(subject: str) -> bool:
@@ -356,12 +374,12 @@ def _copula(body: str, small: Callable[[str], str]) -> Iterator[Question]:
     subject, verb = small(match["subject"]), match["verb"]
     rest = _clipped(match["rest"].removeprefix("then "))
     both = SECOND.search(rest)
-    if verb == "are" and both and " to " not in rest[: both.start()]:
+    if verb == "are" and both and not re.search(r" to [a-z]", rest[: both.start()]):
         rest = rest[: both.start()]
     if DEFINED.match(rest) and _is_term(subject):
         yield "definition", f"what {verb} {subject}?"
     # A question's "what" is one thing ("What is needed?"); a noun of many things does not go with it.
-    if re.match(r"to\b|for\b|\w+ing\b|\S+$", rest) or (verb == "are" and _is_many(rest)):
+    if re.match(r"(?:to|for|any|those|\w+ing)\b|\S+$", rest) or (verb == "are" and _is_many(rest)):
         return
     # Behind a noun a clause may say more about the noun: "is any access by a user communicating through ...".
     for kind, asked, head, _ in [] if NOUN.match(rest) else _circumstances(f"{verb} {rest}", passive=True):
@@ -412,12 +430,14 @@ def _deed(body: str) -> Iterator[Question]:
             return
         if SHORT.fullmatch(subject) or (verb.endswith("s") and not _agrees(subject, third=True)):
             continue
-        if _is_deed(verb, words[at + 1]):
+        if _is_deed(verb, words[at + 1], ONE.match(subject) is not None):
             yield "fact", f"{_who(subject)} {' '.join(words[at:])}?"
             return
 
 
-def _is_deed(word: str, following: str) -> bool:
-    """Whether a word is a verb, by its form and by what follows it."""
+def _is_deed(word: str, following: str, singular: bool) -> bool:
+    """Whether a word is a verb, by its form and by what stands around it."""
+    if word in ALWAYS or (singular and THIRD.fullmatch(word) and word not in NO_DEED):
+        return not AT_WORD.match(following)
     known = DEED.fullmatch(word) and word not in NO_DEED
     return bool(known and (OBJECT.match(following) or SAYS.match(f"{word} {following}")))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verdict:
-    """`reason` None: the pair stands; `score`: the figure that decided; `evidence`: the span that was located."""
+    """`reason` None: the pair stands; `score`: the figure that decided; `evidence`: the located span."""
 
     reason: str | None = None
     score: float | None = None

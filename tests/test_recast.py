@@ -199,6 +199,8 @@ def test_capitals_stand_only_where_names_do() -> None:
     assert "Why are Teamwork skills of great value?" in asked(sentence, frozenset())
     sentence = "Once an agency has a plan, the agency must test it."
     assert "What must the agency do once an agency has a plan?" in asked(sentence, frozenset({"the"}))
+    sentence = "Title 49 of the Code requires a permit for each flight."
+    assert "What does Title 49 of the Code require?" in asked(sentence, frozenset({"title"}))
 
 
 def test_of_a_name_nobody_knows_whether_it_is_who_or_what() -> None:
@@ -246,6 +248,7 @@ def test_questions_are_whole_and_stand_once() -> None:
         ("DoS | Denial of Service", "DoS"),
         ("XML | Extensible Markup Language", "XML"),
         ("DNS | Some Other Thing", None),
+        ("FAMILY | FAMILY", None),
         ("DNS | Domain Name System | 3", None),
         ("Pump | Pressure Unit", None),
         ("Domain Name System", None),

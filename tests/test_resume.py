@@ -1,4 +1,4 @@
-"""The real local generator killed with SIGKILL: no finished call is made again, and the result is the same bytes."""
+"""The real local generator, killed: no finished call is made again, and the result is the same bytes."""
 
 import random
 import signal

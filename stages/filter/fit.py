@@ -76,7 +76,10 @@ class Fit(Option):
 
     def __call__(self, pairs: Sequence[Record], ledger: Ledger) -> list[Verdict]:
         """Say of each pair whether question and answer belong together."""
-        return [self._verdict(pair) for pair in pairs]
+        # A heading that is the question is the author's own, and its answer stands below it.
+        return [
+            Verdict() if pair["question"] == topic(pair["chunk"]) else self._verdict(pair) for pair in pairs
+        ]
 
     @cached_property
     def _patterns(self) -> dict[str, list[tuple[re.Pattern[str], str]]]:

@@ -11,9 +11,10 @@ from pydantic import Field, model_validator
 
 from stages import cache
 from stages.account import Account
-from stages.askable import sentences
+from stages.askable import QUESTION_MARKS, opening, sentences
 from stages.decode import Completion, Decoder
 from stages.jsonl import Record
+from stages.kinds import kind_of
 from stages.language_model import load_model, load_tokenizer
 from stages.ledger import Ledger
 from stages.option import Option, setting
@@ -25,16 +26,6 @@ FORM = 3
 WORD = re.compile(r"\b[^\W\d_][\w’'-]*")
 # A word with a capital behind a small one, or before another: a name.
 NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w’'-]*|\b[A-Z][\w’'-]*(?= [A-Z\d])")
-# How a free question's kind is known, in English; in other languages each is a fact.
-KINDS = {
-    "number": re.compile(r"how (?:many|much|often|long|far|old|large|high|soon)\b", re.IGNORECASE),
-    "reason": re.compile(r"(?:why|how)\b", re.IGNORECASE),
-    "definition": re.compile(
-        r"what (?:is|are) \S+(?: \S+){0,4}\?$|what (?:do|does) \S+(?: \S+){0,4} mean\?$", re.IGNORECASE
-    ),
-    "list": re.compile(r"(?:what|which) (?:\S+s) (?:should|must|may|can|are|do)\b", re.IGNORECASE),
-}
-
 # A question with its kind and its score.
 Scored = tuple[str, str, float]
 
@@ -131,15 +122,25 @@ class Local(Option):
 
     def _calls(self, document: Sequence[Record]) -> Iterator[_Call]:
         common = common_words(chunk["text"] for chunk in document)
-        for chunk in document:
+        for before, chunk in zip([None, *document], document, strict=False):
             if chunk["language"] not in self.prompt:
                 continue
+            if before is None or before["headings"] != chunk["headings"]:
+                yield from self._headed(chunk)
             for sentence in sentences(chunk["text"], chunk["language"], self.sentence_words):
                 if sentence.reason:
                     continue
                 text = chunk["text"][sentence.start : sentence.end]
                 questions = recast(text, common) if self.recast and chunk["language"] == "en" else []
                 yield _Call(chunk, (sentence.start, sentence.end), questions)
+
+    def _headed(self, chunk: Record) -> Iterator[_Call]:
+        """A section whose heading is a question, as in a list of frequent ones: it begins with the answer."""
+        question, most = topic(chunk), 2 * self.sentence_words[1]
+        found = opening(chunk["text"], chunk["language"], most) if question.endswith(QUESTION_MARKS) else None
+        if found:
+            kind = kind_of(question, chunk["language"])
+            yield _Call(chunk, (found.start, found.end), [(kind, question)])
 
     def _silent(self, chunk: Record) -> Record:
         reason = "no_sentence" if chunk["language"] in self.prompt else "language_without_prompt"
@@ -256,12 +257,7 @@ class _Writer:
     def _scored(self, completion: Completion, call: _Call) -> Scored:
         text: str = self._tokenizer.decode(completion.ids, skip_special_tokens=True)
         question = text.strip() + ("?" if completion.stop == self._mark else "")
-        return _kind(question, call.chunk["language"]), question, round(completion.mean_log_prob, 4)
-
-
-def _kind(question: str, language: str) -> str:
-    known = (kind for kind, form in KINDS.items() if form.match(question))
-    return next(known, "fact") if language == "en" else "fact"
+        return kind_of(question, call.chunk["language"]), question, round(completion.mean_log_prob, 4)
 
 
 def _candidates(call: _Call, questions: Iterable[Scored]) -> Iterator[Record]:
