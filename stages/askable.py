@@ -62,6 +62,8 @@ def _with_items(text: str, sentence: Sentence, most: int) -> Sentence:
 def opening(text: str, language: str, most: int) -> Sentence | None:
     """The first whole sentences of a passage, `most` words together; None where the first is longer."""
     parts = list(spans(text, language))
+    if not parts:
+        return None
     fitting = [(start, end) for start, end in parts if len(text[parts[0][0] : end].split()) <= most]
     return Sentence(parts[0][0], fitting[-1][1], None) if fitting else None
 

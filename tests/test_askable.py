@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from stages.askable import Sentence, sentences
+from stages.askable import Sentence, opening, sentences
 
 WORDS = (4, 12)
 
@@ -97,6 +97,15 @@ def test_a_list_ends_before_it_has_too_many_words() -> None:
     # 5 words and 4 an item, with its marker: 24 words hold 4 items.
     assert sentences(text, "en", WORDS)[0].end == len(intro + 4 * item)
     assert sentences(text, "en", (4, 6))[0].end == len(intro)  # 12 words hold 1 item, which is no list
+
+
+@pytest.mark.parametrize(("most", "end"), [(3, None), (7, 36), (9, 36), (10, 51), (99, 51)])
+def test_an_opening_is_of_whole_sentences(most: int, end: int | None) -> None:
+    text = "The pump must be cleaned every week. Valves are red."
+    found = opening(text, "en", most)
+    assert (found and found.end) == (end if end != 51 else len(text))
+    assert found is None or found.start == 0
+    assert opening("", "en", 9) is None
 
 
 def test_nothing_gives_nothing() -> None:

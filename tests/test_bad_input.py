@@ -89,7 +89,7 @@ def test_every_pair_rejected(checkout: Checkout, tiny_model: Path) -> None:
     words = ["model@generator.model=folder", f"generator.model.path={tiny_model}"]
     assert checkout.python("-m", "stages.generate", *words, "generator.recast=false").returncode == 0
     fails(checkout.python("-m", "stages.verify"), "kept 0 of", "verify.keep_share", "malformed")
-    assert sorted(artifacts(checkout)) == ["candidates.jsonl", "chunks.jsonl", "metrics"]
+    assert sorted(artifacts(checkout)) == ["candidates.jsonl", "chunks.jsonl", "metrics", "rejected.jsonl"]
 
 
 @pytest.fixture

@@ -48,6 +48,15 @@ def kinds(sentence: str) -> set[tuple[str, str]]:
         ("The crew should wear dark gloves to protect the paint.", "Why should the crew wear dark gloves?"),
         ("Rooms may be cooled quickly by opening all the valves.", "How may rooms be cooled quickly?"),
         ("Vessels are inspected twice because salt eats the hull.", "Why are vessels inspected twice?"),
+        # Any other verb, where an article shows that the subject is one thing.
+        (
+            "On a Tuesday night, a flow sensor records traffic of unknown origin.",
+            "What records traffic of unknown origin?",
+        ),
+        (
+            "The organization’s help desk receives calls from three users who are cut off.",
+            "Who receives calls from three users?",
+        ),
         # What somebody does.
         (
             "Teams should rotate members to reduce their stress.",

@@ -422,7 +422,7 @@ BADS = [
     ("form", "other_language", candidate("What is the purpose of the lifeboats on the ship?", chunk="c5")),
     ("length", "question_too_short", candidate("Who inspects?")),
     ("length", "question_too_long", candidate("Who " + "inspects " * 24 + "lifeboats?")),
-    ("length", "answer_too_long", candidate(BOAT, "The captain " * 41)),
+    ("length", "answer_too_long", candidate(BOAT, "The captain " * 51)),
     ("evidence", "evidence_missing", candidate(BOAT, "Captain", quote="No such words.", evidence=None)),
     ("evidence", "unsupported_number", candidate(BOAT, "Captain of 73", **ELSEWHERE)),
     ("evidence", "unsupported", candidate(BOAT, "The pilots of balloons", **ELSEWHERE)),

@@ -123,6 +123,14 @@ def test_the_figure_that_decided_is_the_score() -> None:
     )
 
 
+def test_a_heading_that_is_the_question_stands_whatever_its_words() -> None:
+    asked = pair("Why would anybody go to sea?")
+    asked["chunk"] |= {"headings": ["Questions", "3. Why would anybody go to sea?"]}
+    assert verdict(option(), asked).reason is None
+    asked["chunk"] |= {"headings": ["3. Who would go to sea?"]}
+    assert verdict(option(), asked).reason == "foreign_words"
+
+
 def test_foreign_words_may_be_allowed() -> None:
     strange = pair("Who quickly repairs the lifeboats?")
     assert verdict(option(foreign_words=1, order=0), strange).reason == "foreign_words"

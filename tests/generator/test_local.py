@@ -1,5 +1,4 @@
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +9,6 @@ from pydantic import ValidationError
 
 from stages.generator import local as module
 from stages.generator.local import Local, common_words
-from stages.kinds import FORMS
 from stages.ledger import Ledger
 
 SETTINGS: dict[str, Any] = {
@@ -88,6 +86,19 @@ def test_of_a_row_of_acronyms_the_long_form_is_the_answer(tiny_model: Path, ledg
     assert pair["answer"] == "Standard Operating Procedure"
     start, end = pair["evidence"]
     assert pair["answer"] in pair["chunk"]["text"][start:end]
+
+
+def test_a_heading_that_is_a_question_is_answered_by_what_stands_below_it(
+    tiny_model: Path, ledger: Ledger
+) -> None:
+    asked = chunks()
+    for chunk in asked[:2]:
+        chunk["headings"] = ["Frequent questions", "8. How is a pump looked after?"]
+    found = [p for p in local(tiny_model)(asked, ledger) if p["question"] == "How is a pump looked after?"]
+    # It is asked once, of the section's first chunk, whose first sentences are the answer.
+    assert [(pair["chunk"]["id"], pair["kind"], pair["answer"]) for pair in found] == [
+        ("a.pdf0", "reason", asked[0]["text"])
+    ]
 
 
 def test_recasting_can_be_turned_off(tiny_model: Path, ledger: Ledger) -> None:
@@ -217,38 +228,6 @@ def test_greedy_decoding_gives_one_question(tiny_model: Path, ledger: Ledger, tm
 def test_impossible_settings_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         local(None, **change)
-
-
-def kind(question: str) -> str:
-    return module._kind(question, "en")
-
-
-@pytest.mark.parametrize(
-    ("question", "expected"),
-    [
-        ("How many pumps are there?", "number"),
-        ("How often are pumps cleaned?", "number"),
-        ("How are pumps cleaned?", "reason"),
-        ("Why are pumps cleaned?", "reason"),
-        ("What is a pump?", "definition"),
-        ('What does "Ballast" mean?', "definition"),
-        ("Which steps should the team take?", "list"),
-        ("What does the team do with the old pump in the hold?", "fact"),
-        ("Who cleans the pump?", "fact"),
-    ],
-)
-def test_the_kind_of_a_written_question_is_known_by_its_opening(question: str, expected: str) -> None:
-    assert kind(question) == expected
-    assert module._kind(question, "de") == "fact"
-
-
-@pytest.mark.parametrize("piece", ["a", "a ", "what is ", "s ", "?"])
-def test_hostile_questions_take_no_time(piece: str) -> None:
-    begun = time.perf_counter()
-    for opening in ("what is ", "what does ", "which ", ""):
-        for form in FORMS.values():
-            form.match((opening + piece * 4000)[:4000])
-    assert time.perf_counter() - begun < 0.5
 
 
 def test_common_words_are_no_names() -> None:
