@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from stages.recast import acronym
 from stages.sentences import spans
+from stages.words import count
 
 # A sentence that leans on the one before it, in English.
 LEANING = re.compile(
@@ -48,23 +49,30 @@ def sentences(text: str, language: str, words: tuple[int, int]) -> list[Sentence
 
 
 def _with_items(text: str, sentence: Sentence, most: int) -> Sentence:
-    """A sentence that ends in a colon, with the items below it as long as all have at most 2 `most` words."""
+    """A sentence that ends in a colon, with all items below it; half a list would be a wrong answer."""
     if text[sentence.end - 1] != ":" or sentence.reason not in (None, "unfinished", "leaning", "too_short"):
         return sentence
     end, items = sentence.end, 0
     while match := ITEM.match(text, end):
-        if len(text[sentence.start : match.end()].split()) > 2 * most:
-            break
         end, items = match.end(), items + 1
-    return Sentence(sentence.start, end, None) if items > 1 else sentence
+    if items < 2:
+        return sentence
+    further = ITEM.search(text, end)
+    torn = further and not text[end : further.start()].rstrip().endswith(":")
+    long = count(text[sentence.start : end]) > 2 * most
+    return Sentence(sentence.start, end, "torn_list" if torn else "long_list" if long else None)
+
+
+def torn(sentence: Sentence, text: str, following: str) -> bool:
+    """Whether a list that ends with its passage goes on in the following one."""
+    listed = ITEM.search(text, sentence.start, sentence.end)
+    return bool(listed and sentence.end == len(text.rstrip()) and MARKER.match(following))
 
 
 def opening(text: str, language: str, most: int) -> Sentence | None:
     """The first whole sentences of a passage, `most` words together; None where the first is longer."""
     parts = list(spans(text, language))
-    if not parts:
-        return None
-    fitting = [(start, end) for start, end in parts if len(text[parts[0][0] : end].split()) <= most]
+    fitting = [(start, end) for start, end in parts if count(text[parts[0][0] : end]) <= most]
     return Sentence(parts[0][0], fitting[-1][1], None) if fitting else None
 
 
@@ -78,13 +86,13 @@ def _parts(text: str, language: str) -> Iterator[tuple[int, int]]:
 
 def _judged(text: str, start: int, end: int, language: str, words: tuple[int, int]) -> Sentence:
     sentence = text[start:end]
-    count, is_row = len(sentence.split()), acronym(sentence) is not None
+    size, is_row = count(sentence), acronym(sentence) is not None
     reasons = {
         "table_row": " | " in sentence and not is_row,
         "link": "http://" in sentence or "https://" in sentence or "www." in sentence,
         "question": sentence.endswith(QUESTION_MARKS),
-        "too_short": count < words[0] and not is_row,
-        "too_long": count > words[1],
+        "too_short": size < words[0] and not is_row,
+        "too_long": size > words[1],
         "fragment": sentence[:1].islower(),
         "unfinished": not sentence.endswith(ENDS) and not is_row,
         "leaning": language == "en" and bool(LEANING.match(sentence)),

@@ -25,7 +25,7 @@ def read(source: Path) -> Iterator[Record]:
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise FolioError(f"{source}, line {number} is no JSON: {error}") from error
             if not isinstance(record, dict):
                 raise FolioError(f"{source}, line {number} is not a JSON object")

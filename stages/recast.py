@@ -171,15 +171,16 @@ ASKS = {
 }  # fmt: skip
 # Before these a clause belongs to the word, not to the sentence: "the need to act", "only when".
 GOVERNING = frozenset(
-    "a ability able about adequate agree allow allowed an and another appropriate are as ask asked assess at "
-    "attempt authority be been being best by capability capable capacity case cases chance check choose "
-    "chosen critical decide decision designed determine difficult easy effort efforts enough especially "
-    "essential even expected fail failed failure for free from hard help how if important in infeasible "
-    "instances insufficient intended into is just know likely means meant measures necessary need needed "
-    "needs not obligation of on only opportunities opportunity or order particularly permission permitted "
-    "plan plans power prepared ready related required requirement responsibility right see seek sent "
-    "situations steps such sufficient sure than that the time times too tools trained try unable unlikely "
-    "unwilling use used useful verify want way ways what whether who willing wish with without work".split()
+    "a ability able about adequate agree allow allowed an and another appropriate are as ask asked "
+    "assess at attempt authority be been being best by capability capable capacity case cases chance "
+    "check choose chosen critical decide decision designed determine difficult easy effort efforts "
+    "enough especially essential even except excepting expected fail failed failure for free from hard "
+    "help how if important in infeasible instances insufficient intended into is just know likely means "
+    "meant measures necessary need needed needs not obligation of on only opportunities opportunity or "
+    "order other particularly permission permitted plan plans power prepared rather ready regardless "
+    "related required requirement responsibility right save see seek sent situations steps such "
+    "sufficient sure than that the time times too tools trained try unable unlikely unwilling use used "
+    "useful verify want way ways what whether who willing wish with without work".split()
 )
 # Verbs that take a person and what this person is to do: "require the vendor to provide ...".
 CAUSING = re.compile(

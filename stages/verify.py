@@ -161,7 +161,8 @@ def as_record(pair: jsonl.Record) -> jsonl.Record:
     }
     if "filter" not in pair:
         return record
-    return record | {"filter": pair["filter"], "reason": pair["reason"], "score": pair["figure"]}
+    fault = {"filter": pair["filter"], "reason": pair["reason"], "score": pair["figure"]}
+    return record | {"quote": pair["quote"]} | fault
 
 
 def figures(
@@ -185,6 +186,12 @@ def build_filters(config: DictConfig) -> dict[str, Filter]:
         FolioError: none is chosen, or a name is not among the chosen ones or stands twice.
     """
     chosen = list(map(str, config.get("filter") or {}))
+    for name in chosen:
+        if "_target_" not in config.filter[name]:
+            raise FolioError(
+                f"filter.{name} has settings but is not chosen: add it to `filter:` or leave them out "
+                "(a recipe may hold them)"
+            )
     if not chosen:
         raise FolioError("no filter is chosen: name some under `filter:` in conf/config.yaml")
     names = build(config, "verify").filters

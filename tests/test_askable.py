@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from stages.askable import Sentence, opening, sentences
+from stages.askable import Sentence, opening, sentences, torn
 
 WORDS = (4, 12)
 
@@ -91,12 +91,18 @@ def test_what_is_no_list_stays_a_sentence(text: str) -> None:
     assert first.end == text.index("\n")
 
 
-def test_a_list_ends_before_it_has_too_many_words() -> None:
+def test_half_a_list_is_not_asked_about() -> None:
     intro, item = "A policy has these parts:", "\n- one two three"
-    text = intro + 10 * item
-    # 5 words and 4 an item, with its marker: 24 words hold 4 items.
-    assert sentences(text, "en", WORDS)[0].end == len(intro + 4 * item)
-    assert sentences(text, "en", (4, 6))[0].end == len(intro)  # 12 words hold 1 item, which is no list
+    # 5 words and 3 an item: 24 words hold 6 items.
+    assert sentences(intro + 6 * item, "en", WORDS)[0].reason is None
+    assert sentences(intro + 7 * item, "en", WORDS)[0].reason == "long_list"
+    # A footnote between the items, or the end of the passage.
+    assert sentences(f"{intro}{2 * item}\nSee http://a.example.{item}", "en", WORDS)[0].reason == "torn_list"
+    whole = f"{intro}{2 * item}"
+    assert sentences(f"{whole}\nIt needs these, too:{2 * item}", "en", WORDS)[0].reason is None
+    assert torn(sentences(whole, "en", WORDS)[0], whole, "- four five six")
+    assert not torn(sentences(whole, "en", WORDS)[0], whole, "The policy is old.")
+    assert not torn(sentences(intro, "en", WORDS)[0], intro, "- four five six")
 
 
 @pytest.mark.parametrize(("most", "end"), [(3, None), (7, 36), (9, 36), (10, 51), (99, 51)])

@@ -121,6 +121,12 @@ def test_a_form_gives_its_question(sentence: str, question: str) -> None:
             "Why should members have skills in addition?",
         ),
         ("Pumps may be run dry only when the crew is near.", "When may pumps be run dry only?"),
+        # An exception asked as the rule.
+        (
+            "The owner must approve each repair, except when the ship is in danger.",
+            "What must the owner do when the ship is in danger?",
+        ),
+        ("Hosts should be cut off except if the owner objects.", "When should hosts be cut off except?"),
         (
             "The list can be checked to determine if a pump leaks.",
             "When can the list be checked to determine?",

@@ -327,7 +327,7 @@ def test_a_record_leads_back_to_its_page(ledger: Ledger) -> None:
 def test_a_rejected_record_tells_the_filter_its_reason_and_its_figure(ledger: Ledger) -> None:
     _, rejected, _ = sift(joined(checked([nothing("budget")]), CHUNKS), {"length": length()}, ledger)
     record = as_record(rejected[0])
-    assert list(record) == [*KEYS, "filter", "reason", "score"]
+    assert list(record) == [*KEYS, "quote", "filter", "reason", "score"]
     assert (record["filter"], record["reason"], record["score"]) == ("generate", "budget", None)
     assert (record["question"], record["evidence"], record["document"]) == ("", None, "net.pdf")
 

@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache as once
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from stages import cache
 from stages.account import Account
-from stages.askable import QUESTION_MARKS, opening, sentences
+from stages.askable import QUESTION_MARKS, Sentence, opening, sentences, torn
 from stages.decode import Completion, Decoder
 from stages.jsonl import Record
 from stages.kinds import kind_of
@@ -115,28 +115,39 @@ class Local(Option):
     def coverage(self, chunks: Iterable[Record]) -> dict[str, Any]:
         """How many sentences were asked about, and why the others were not."""
         account = Account("sentences")
-        for chunk in chunks:
-            for sentence in sentences(chunk["text"], chunk["language"], self.sentence_words):
-                account.drop(sentence.reason) if sentence.reason else account.keep()
+        for _, sentence in self._sentences(list(chunks)):
+            account.drop(sentence.reason) if sentence.reason else account.keep()
         return {"sentences": account.as_dict()}
 
     def _calls(self, document: Sequence[Record]) -> Iterator[_Call]:
         common = common_words(chunk["text"] for chunk in document)
-        for before, chunk in zip([None, *document], document, strict=False):
-            if chunk["language"] not in self.prompt:
-                continue
-            if before is None or before["headings"] != chunk["headings"]:
+        heading = None
+        for chunk, sentence in self._sentences(document):
+            if chunk["headings"] != heading:
+                heading = chunk["headings"]
                 yield from self._headed(chunk)
-            for sentence in sentences(chunk["text"], chunk["language"], self.sentence_words):
-                if sentence.reason:
-                    continue
+            if not sentence.reason:
                 text = chunk["text"][sentence.start : sentence.end]
                 questions = recast(text, common) if self.recast and chunk["language"] == "en" else []
                 yield _Call(chunk, (sentence.start, sentence.end), questions)
 
+    def _sentences(self, chunks: Sequence[Record]) -> Iterator[tuple[Record, Sentence]]:
+        """Every sentence of the chunks, with the reason why it is not asked about, if there is one."""
+        for chunk, following in zip_longest(chunks, chunks[1:]):
+            goes_on = following and following["headings"] == chunk["headings"]
+            for sentence in sentences(chunk["text"], chunk["language"], self.sentence_words):
+                reason = sentence.reason
+                if chunk["language"] not in self.prompt:
+                    reason = "language_without_prompt"
+                elif goes_on and torn(sentence, chunk["text"], following["text"]):
+                    reason = "torn_list"
+                yield chunk, Sentence(sentence.start, sentence.end, reason)
+
     def _headed(self, chunk: Record) -> Iterator[_Call]:
         """A section whose heading is a question, as in a list of frequent ones: it begins with the answer."""
         question, most = topic(chunk), 2 * self.sentence_words[1]
+        if chunk["language"] not in self.prompt:
+            return
         found = opening(chunk["text"], chunk["language"], most) if question.endswith(QUESTION_MARKS) else None
         if found:
             kind = kind_of(question, chunk["language"])
