@@ -33,7 +33,8 @@ class Duplicates(Option):
     """`repeated_question`, `repeated_answer`, `similar_question`: of such pairs the first stays.
 
     Questions and answers repeat a kept one when they differ in case, blanks and punctuation alone; answers
-    of fewer than `answer_words` words may repeat, for many questions have "two weeks" as their answer.
+    of fewer than `answer_words` words may repeat, for many questions have "two weeks" as their answer, and so
+    may those of one place.
     No two kept questions have vectors whose cosine is `similarity` or more. The score is the cosine
     to the nearest question kept before, None for the first. Questions in a script that the model cannot read
     (Thai, most of Chinese: unknown tokens) are compared by their pairs of letters instead, among themselves.
@@ -57,12 +58,14 @@ class Duplicates(Option):
         if not pairs:
             return []
         questions: set[str] = set()
-        answers: set[str] = set()
+        answers: dict[str, object] = {}
 
         def repeats(index: int) -> str | None:
             if normal(pairs[index]["question"]) in questions:
                 return "repeated_question"
-            return "repeated_answer" if normal(pairs[index]["answer"]) in answers else None
+            # Several questions about one place are alternatives, which the choice decides about.
+            place = _place(pairs[index])
+            return "repeated_answer" if answers.get(normal(pairs[index]["answer"]), place) != place else None
 
         verdicts: list[Verdict] = []
         for reason, nearest in separate(self._vectors(pairs), self.similarity, repeats):
@@ -71,7 +74,7 @@ class Duplicates(Option):
             if reason is None:
                 questions.add(normal(pair["question"]))
                 if count(pair["answer"]) >= self.answer_words:
-                    answers.add(normal(pair["answer"]))
+                    answers.setdefault(normal(pair["answer"]), _place(pair))
         return verdicts
 
     def _vectors(self, pairs: Sequence[Record]) -> "NDArray[np.float32]":
@@ -89,6 +92,10 @@ class Duplicates(Option):
             vectors = np.hstack([vectors, letters])
         place = {text: index for index, text in enumerate(texts)}
         return vectors[[place[pair["question"]] for pair in pairs]]
+
+
+def _place(pair: Record) -> tuple[str, object]:
+    return pair["chunk"]["id"], pair["evidence"]
 
 
 def normal(text: str) -> str:

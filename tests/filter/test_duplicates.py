@@ -32,7 +32,10 @@ QUESTIONS = [
 
 def verdicts(*pairs: tuple[str, str], similarity: float = 0.9) -> list[Verdict]:
     option = Duplicates(name="duplicates", similarity=similarity, answer_words=4, package=PACKAGE, batch=8)
-    records: list[dict[str, Any]] = [{"question": question, "answer": answer} for question, answer in pairs]
+    records: list[dict[str, Any]] = [
+        {"question": question, "answer": answer, "chunk": {"id": "c"}, "evidence": [n, n + 1]}
+        for n, (question, answer) in enumerate(pairs)
+    ]
     return option(records, None)  # type: ignore[arg-type]
 
 
@@ -53,6 +56,17 @@ def test_different_questions_stand_with_the_cosine_to_the_nearest_before() -> No
         assert found[n].score == pytest.approx(
             max(float(vectors[n] @ vectors[i]) for i in range(n)), abs=1e-5
         )
+
+
+def test_questions_about_one_place_are_left_to_the_choice() -> None:
+    option = Duplicates(name="duplicates", similarity=0.9, answer_words=4, package=PACKAGE, batch=8)
+    places = [("c", [0, 9]), ("c", [0, 9]), ("c", [10, 19]), ("d", [0, 9])]
+    records: list[dict[str, Any]] = [
+        {"question": question, "answer": "The captain inspects the boats.", "chunk": {"id": c}, "evidence": e}
+        for question, (c, e) in zip(QUESTIONS, places, strict=True)
+    ]
+    found = option(records, None)  # type: ignore[arg-type]
+    assert [v.reason for v in found] == [None, None, "repeated_answer", "repeated_answer"]
 
 
 def test_a_question_that_differs_in_case_blanks_and_punctuation_is_a_repeat() -> None:
