@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+# Tokens after which finished rows leave a batch: they would cost as much as the others until the last ends.
+SEGMENT = 6
 # A model's own generation config would otherwise bend both greedy answers and samples.
 NEUTRAL = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "num_beams": 1}
 
@@ -58,34 +60,72 @@ class Decoder:
     ) -> list[list[Completion]]:
         """Return `samples` completions of every prompt; `prompts` exclude the prefix.
 
-        Each prompt is read once, whatever the number of samples. `sampling` goes to transformers'
-        `generate`; without it decoding is greedy.
+        Each prompt is read once, whatever the number of samples, and what is finished leaves the batch
+        every SEGMENT tokens. `sampling` goes to transformers' `generate`; without it decoding is greedy.
         """
         import torch
 
-        ids, mask = left_pad(prompts, self._pad)
-        shared = torch.tensor(self._prefix, dtype=torch.long).expand(len(prompts), -1)
-        ids = torch.cat([shared, ids], dim=1).to(self._model.device)
-        mask = torch.cat([torch.ones_like(shared), mask], dim=1).to(self._model.device)
-        recorder = _Recorder()
+        ids, mask = self._padded(prompts)
+        drafts = [_Draft() for _ in range(len(prompts) * samples)]
         with torch.inference_mode():
             past = self._read(ids, mask)
             past.batch_repeat_interleave(samples)
             ids, mask = ids.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
-            output = self._model.generate(
-                ids,
-                attention_mask=mask,
-                past_key_values=past,
-                max_new_tokens=max_new_tokens,
-                eos_token_id=list(stop),
-                pad_token_id=self._pad,
-                logits_processor=[recorder],
-                **NEUTRAL,
-                **(sampling or {"do_sample": False}),
-            )
-        new = output[:, ids.shape[1] :]
-        done = [recorder.completion(row, i, stop) for i, row in enumerate(new.tolist())]
+            going, room = list(range(len(drafts))), max_new_tokens
+            while going and room > 0:
+                ids, mask, past, log_probs = self._go_on(ids, mask, past, min(room, SEGMENT), stop, sampling)
+                new = ids[:, -log_probs.shape[1] :].tolist()
+                room -= log_probs.shape[1]
+                for draft, row, chosen in zip(
+                    (drafts[i] for i in going), new, log_probs.tolist(), strict=True
+                ):
+                    draft.add(row, chosen, stop)
+                left = [at for at, i in enumerate(going) if drafts[i].stop is None]
+                going = [going[at] for at in left]
+                if going and room > 0:
+                    rows = torch.tensor(left, device=ids.device)
+                    ids, mask = ids[rows], mask[rows]
+                    past.batch_select_indices(rows)
+        done = [draft.completion() for draft in drafts]
         return [done[i : i + samples] for i in range(0, len(done), samples)]
+
+    def _go_on(
+        self,
+        ids: "torch.Tensor",
+        mask: "torch.Tensor",
+        past: Any,
+        count: int,
+        stop: Sequence[int],
+        sampling: dict[str, Any],
+    ) -> tuple["torch.Tensor", "torch.Tensor", Any, "torch.Tensor"]:
+        """Up to `count` tokens more: ids, mask and cache with them, and their log-probabilities [rows, new]."""
+        import torch
+
+        recorder = _Recorder()
+        output = self._model.generate(
+            ids,
+            attention_mask=mask,
+            past_key_values=past,
+            max_new_tokens=count,
+            eos_token_id=list(stop),
+            pad_token_id=self._pad,
+            logits_processor=[recorder],
+            return_dict_in_generate=True,
+            **NEUTRAL,
+            **(sampling or {"do_sample": False}),
+        )
+        new = output.sequences[:, ids.shape[1] :]
+        mask = torch.cat([mask, torch.ones_like(new)], dim=1)
+        return output.sequences, mask, output.past_key_values, recorder.log_probs(new)
+
+    def _padded(self, prompts: Sequence[Sequence[int]]) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """Ids and mask of the prefix and each prompt, on the model's device."""
+        import torch
+
+        ids, mask = left_pad(prompts, self._pad)
+        shared = torch.tensor(self._prefix, dtype=torch.long).expand(len(prompts), -1)
+        ids, mask = torch.cat([shared, ids], dim=1), torch.cat([torch.ones_like(shared), mask], dim=1)
+        return ids.to(self._model.device), mask.to(self._model.device)
 
     def score(self, rows: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]]) -> list[list[float]]:
         """Return the mean natural-log probability of each of the completions of every prompt.
@@ -94,10 +134,7 @@ class Decoder:
         """
         import torch
 
-        ids, mask = left_pad([prompt for prompt, _ in rows], self._pad)
-        shared = torch.tensor(self._prefix, dtype=torch.long).expand(len(rows), -1)
-        ids = torch.cat([shared, ids], dim=1).to(self._model.device)
-        mask = torch.cat([torch.ones_like(shared), mask], dim=1).to(self._model.device)
+        ids, mask = self._padded([prompt for prompt, _ in rows])
         owner = torch.tensor([i for i, (_, many) in enumerate(rows) for _ in many], device=mask.device)
         completions = [list(completion) for _, many in rows for completion in many]
         with torch.inference_mode():
@@ -154,6 +191,26 @@ class Decoder:
         return past
 
 
+@dataclass
+class _Draft:
+    """What has been generated of a completion so far."""
+
+    ids: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    stop: int | None = None
+
+    def add(self, row: Sequence[int], log_probs: Sequence[float], stop: Sequence[int]) -> None:
+        """Take tokens on up to the stop token; behind it there is padding."""
+        length = next((i for i, token in enumerate(row) if token in stop), len(row))
+        self.ids += row[:length]
+        self.log_probs += log_probs[:length]
+        self.stop = row[length] if length < len(row) else None
+
+    def completion(self) -> Completion:
+        mean = math.fsum(self.log_probs) / len(self.log_probs) if self.log_probs else 0.0
+        return Completion(self.ids, self.stop, mean)
+
+
 class _Recorder:
     """A logits processor that changes nothing and keeps each chosen token's log-probability."""
 
@@ -162,15 +219,17 @@ class _Recorder:
         self._steps: list[torch.Tensor] = []
 
     def __call__(self, ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
-        if self._last is not None:
-            self._steps.append(self._last.gather(1, ids[:, -1:]).squeeze(1).cpu())
+        self._keep(ids[:, -1:])
         self._last = scores.float().log_softmax(dim=-1)
         return scores
 
-    def completion(self, row: list[int], index: int, stop: Sequence[int]) -> Completion:
-        length = next((i for i, token in enumerate(row) if token in stop), len(row))
-        chosen = [float(step[index]) for step in self._steps[:length]]
-        if self._last is not None and length == len(self._steps) + 1:  # cut off: no step came after
-            chosen.append(float(self._last[index, row[length - 1]]))
-        mean = math.fsum(chosen) / len(chosen) if chosen else 0.0
-        return Completion(row[:length], row[length] if length < len(row) else None, mean)
+    def _keep(self, chosen: "torch.Tensor") -> None:
+        if self._last is not None:
+            self._steps.append(self._last.gather(1, chosen))
+
+    def log_probs(self, new: "torch.Tensor") -> "torch.Tensor":
+        """Those of the generated tokens, both [rows, tokens]; after the last one no call comes."""
+        import torch
+
+        self._keep(new[:, -1:])
+        return torch.cat(self._steps, dim=1)

@@ -16,7 +16,8 @@ MARKS = (
     "\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc"
     "\u0900-\u0963\u0966-\u0dff\u102b-\u103e\u17b4-\u17d3"
 )
-LETTER = f"(?:[^\\W_]|[{MARKS}])"
+# No sign is in both halves: else a long word that fits nothing is tried in exponentially many ways.
+LETTER = f"(?:[^\\W_{MARKS}]|[{MARKS}])"
 WORD = re.compile(f"{LETTER}+(?:['’/-]{LETTER}+)*")
 
 HIRAGANA = "\u3041-\u309f"
@@ -30,6 +31,8 @@ RUN = re.compile(f"(?P<dense>[{DENSE}{HIRAGANA}]+)|(?P<sparse>[{SPARSE}]+)|[^\\s
 # Characters of an average word.
 DENSE_WORD, SPARSE_WORD = 2, 4
 ELIDING = frozenset({"ca", "fr", "it"})  # l'eau, dell'acqua
+# "sont-ils", "a-t-il", "est-ce": the pronoun is no part of the verb.
+ENCLITIC = re.compile(r"(?<=\w)-(?:t-)?(?:ils?|elles?|on|je|tu|nous|vous|ce)(?![\w-])")
 
 LONGEST_PATTERN, MOST_PATTERNS = 2_000, 200
 
@@ -68,7 +71,8 @@ def patterns(key: str, lists: Mapping[str, Sequence[str]]) -> dict[str, re.Patte
     """One pattern of whole words for each language: any of its regular expressions, in either case.
 
     Raises:
-        ValueError: names the key and the expression that is none, is too long, or fits an empty text.
+        ValueError: names the key and the expression that is none, is too long, fits an empty text, or
+            does not go with the others.
     """
     return {language: _pattern(f"{key}.{language}", parts) for language, parts in lists.items() if parts}
 
@@ -82,20 +86,27 @@ def _pattern(key: str, parts: Sequence[str]) -> re.Pattern[str]:
             raise ValueError(f"{key}: {brief!r} has more than {LONGEST_PATTERN} characters; split it")
         try:
             fits_nothing = re.compile(part).match("")
+            re.compile(f"(?:{part})")  # (?i) may stand at the beginning alone
         except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"{key}: {brief!r} is no regular expression: {error}") from error
         if fits_nothing:
             raise ValueError(f"{key}: {brief!r} fits an empty text; make it name a word")
     whole = "|".join(f"(?:{part})" for part in parts)
     # \b fails beside the marks of Indic scripts and "¿"; what may not stand there is a letter.
-    return re.compile(rf"(?<!\w)(?:{whole})(?!\w)", re.IGNORECASE)
+    try:
+        return re.compile(rf"(?<!\w)(?:{whole})(?!\w)", re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(
+            f"{key}: its expressions do not go into one list: {error}; name no group twice"
+        ) from error
 
 
 def _words(text: str, language: str) -> Iterator[str]:
     for run in PAIRED.findall(text):
         # A lone character is a word of its own.
         yield from (run[at : at + 2] for at in range(max(1, len(run) - 1)))
-    for word in WORD.findall(PAIRED_OR_HIRAGANA.sub(" ", text)):
+    text = PAIRED_OR_HIRAGANA.sub(" ", text)
+    for word in WORD.findall(ENCLITIC.sub(" ", text) if language == "fr" else text):
         yield from (re.split("['’]", word) if language in ELIDING else [word])
 
 

@@ -1,6 +1,6 @@
 import asyncio
 
-from stages.endpoint.budget import Budget, Cost
+from stages.endpoint.budget import Budget, Cost, Share
 
 ONE, MOST = (1.0, 100.0), (3.0, 300.0)
 
@@ -11,10 +11,11 @@ def admitted(calls: int | None, tokens: int | None, pauses: list[int], cost: Cos
     async def run() -> list[int]:
         budget, began = Budget(calls, tokens), []
 
-        async def work(number: int, share: Cost) -> None:
+        async def work(number: int, share: Share) -> None:
             for _ in range(pauses[number]):
                 await asyncio.sleep(0)
-            await budget.settle(share, cost)
+            share.pay(cost)
+            await budget.settle(share)
 
         async with asyncio.TaskGroup() as group:
             for number in range(len(pauses)):
@@ -42,7 +43,7 @@ def test_tokens_are_counted_as_they_were_not_as_they_might_have_been() -> None:
 
 
 def test_what_an_earlier_run_spent_counts() -> None:
-    async def run() -> Cost | None:
+    async def run() -> Share | None:
         budget = Budget(2, None)
         budget.spend((2, 10))
         return await budget.reserve(ONE, MOST)
@@ -52,3 +53,24 @@ def test_what_an_earlier_run_spent_counts() -> None:
 
 def test_no_budget_no_work() -> None:
     assert admitted(0, None, [0, 0]) == []
+
+
+def test_lost_requests_use_up_the_share_then_what_is_left_then_all() -> None:
+    async def run() -> None:
+        budget = Budget(5, None)
+        first, second = await budget.reserve(ONE, (2, 200)), await budget.reserve(ONE, (2, 200))
+        assert first
+        assert second
+        for _ in range(3):  # two of its own, one that nobody had reserved
+            assert first.affords()
+            first.lose()
+        assert not first.affords()
+        # What was set aside for other work stays there, but nothing new begins.
+        assert second.affords()
+        await budget.settle(first)
+        await budget.settle(second)
+        assert budget.covers((2, 0))
+        assert not budget.covers((3, 0))
+        assert await budget.reserve(ONE, ONE) is None
+
+    asyncio.run(run())

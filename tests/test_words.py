@@ -1,8 +1,10 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.words import content_words, count, patterns, plain
+from stages.words import WORD, content_words, count, patterns, plain
 
 
 @pytest.mark.parametrize(
@@ -30,8 +32,14 @@ def test_content_words_of_english(text: str, words: set[str]) -> None:
     [
         ("Wer prüft die Rettungsboote und warum?", "de", {"prüft", "rettu"}),
         ("Pru\u0308fung, AUSSERDEM außerdem", "de", {"prüfu"}),
-        ("Qu’est-ce que l'eau de l’évier ?", "fr", {"est-c", "eau", "évier"}),
+        ("Qu’est-ce que l'eau de l’évier ?", "fr", {"eau", "évier"}),
         ("La pressione dell'acqua", "it", {"pre", "acqua"}),
+        (
+            "Les canots sont-ils testés ? Y a-t-il, doit-elle rester",
+            "fr",
+            {"canot", "testé", "reste"},
+        ),
+        ("le porte-voix, le rez-de-chaussée", "fr", {"porte", "rez-d"}),
         ("¿Quién revisa los botes?", "es", {"revi", "bote"}),
         ("Кто проверяет шлюпки?", "ru", {"прове", "шлюпк"}),
         # Marks belong to their letters.
@@ -121,6 +129,8 @@ def test_a_pattern_finds_whole_words_in_either_case() -> None:
         ("(who", r"filter\.x\.en: '\(who' is no regular expression: missing \), unterminated subpattern"),
         ("w*", r"filter\.x\.en: 'w\*' fits an empty text; make it name a word"),
         ("a" * 2001, r"filter\.x\.en: 'a{57}\.\.\.' has more than 2000 characters; split it"),
+        ("(?i)what", r"filter\.x\.en: '\(\?i\)what' is no regular expression: global flags not at the start"),
+        ("(?P<a>b)|c)(d", r"filter\.x\.en: '\(\?P<a>b\)\|c\)\(d' is no regular expression: unbalanced"),
         ("a{9999999999}", r"filter\.x\.en: .* is no regular expression"),
     ],
 )
@@ -132,3 +142,18 @@ def test_a_bad_pattern_is_named(part: str, fault: str) -> None:
 def test_too_many_patterns_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^key\.en has 201 expressions; 200 are the most$"):
         patterns("key", {"en": ["a"] * 201})
+
+
+def test_expressions_that_do_not_go_together_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^key\.en: its expressions do not go into one list: ") as caught:
+        patterns("key", {"en": ["(?P<a>who)", "(?P<a>what)"]})
+    assert "redefinition of group name 'a'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("letter", ["क", "ن", "מ", "é", "က", "\u0300"])
+def test_a_long_word_that_fits_nothing_takes_no_time(letter: str) -> None:
+    begun = time.perf_counter()
+    assert not WORD.fullmatch(letter * 5000 + "!")
+    assert WORD.fullmatch(letter * 5000)
+    assert time.perf_counter() - begun < 0.5

@@ -39,10 +39,12 @@ class Local(Option):
         identity: str = self.model.identity
         return identity
 
-    def __call__(self, questions: Sequence[tuple[str, str]], ledger: Ledger) -> list[str | None]:
-        """Answer each (passage, question), in their order.
+    def __call__(
+        self, questions: Sequence[tuple[str, str]], ledger: Ledger
+    ) -> list[tuple[str | None, str | None]]:
+        """Give for each (passage, question) the answer, or None and why there is none.
 
-        None: prompt and answer would not fit the model's context. A batch is stored whole, so a run
+        `too_long`: prompt and answer would not fit the model's context. A batch is stored whole, so a run
         that was killed computes the same batches again; where the ledger knows every answer no
         model is loaded.
         """
@@ -52,7 +54,7 @@ class Local(Option):
         for fresh in self._ask(missing) if missing else ():
             ledger.put(fresh)
             replies.update(fresh)
-        return [replies[key] for key in keys]
+        return [(replies[key], "too_long" if replies[key] is None else None) for key in keys]
 
     def _key(self, passage: str, question: str) -> str:
         settings = self.identity, self.model.dtype, self.maximum_tokens

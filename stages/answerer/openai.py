@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from stages.endpoint.asking import Asking, Form
 from stages.endpoint.settings import Compatible
-from stages.endpoint.texts import one_line
+from stages.endpoint.texts import Quote, one_line
 from stages.ledger import Ledger
 from stages.option import setting
 
@@ -15,7 +15,7 @@ from stages.option import setting
 class Answer(BaseModel):
     """What the endpoint replies; nothing: the passage does not answer the question."""
 
-    answer: str
+    answer: Quote
 
 
 FORM = Form(
@@ -42,17 +42,18 @@ class OpenAI(Compatible):
     watch: str
     code: str
 
-    def __call__(self, questions: Sequence[tuple[str, str]], ledger: Ledger) -> list[str | None]:
-        """Answer each (passage, question), in their order.
+    def __call__(
+        self, questions: Sequence[tuple[str, str]], ledger: Ledger
+    ) -> list[tuple[str | None, str | None]]:
+        """Give for each (passage, question) the answer, or None and why no readable reply came.
 
-        An empty answer: the endpoint says that the passage does not answer. None: no readable
-        reply came.
+        An empty answer: the endpoint says that the passage does not answer.
 
         Raises:
             FolioError: the endpoint refuses the key or the model, or is not there.
         """
         replies = Asking(self, FORM, self.texts, ledger).ask(questions)
-        return [one_line(reply.answer) if reply else None for reply, _ in replies]
+        return [(one_line(reply.answer) if reply else None, fault) for reply, fault in replies]
 
     def texts(self, question: tuple[str, str]) -> tuple[str, str]:
         """What the system and the user say about a passage and its question."""

@@ -7,6 +7,28 @@ from collections.abc import Sequence
 Cost = tuple[float, ...]
 
 
+class Share:
+    """What is set aside for one piece of work; it grows as long as the budget has something left."""
+
+    def __init__(self, budget: "Budget", held: Cost, one: Cost) -> None:
+        self.held = held
+        self.spent: Cost = (0.0,) * len(held)
+        self._budget, self._one = budget, one
+
+    def affords(self) -> bool:
+        """Whether one more request is paid for; where it is not, the budget is used up for all."""
+        lacking = zip(self.spent, self._one, self.held, strict=True)
+        return self._budget.grow(self, tuple(max(0.0, spent + one - held) for spent, one, held in lacking))
+
+    def pay(self, cost: Sequence[float]) -> None:
+        """Count what a request did cost."""
+        self.spent = tuple(before + now for before, now in zip(self.spent, cost, strict=True))
+
+    def lose(self) -> None:
+        """Count a request that may have been served though no reply came, as dear as it can have been."""
+        self.pay(self._one)
+
+
 class Budget:
     """Several limits at once (calls, tokens); None: no limit.
 
@@ -16,7 +38,7 @@ class Budget:
 
     def __init__(self, *limits: int | None) -> None:
         self._left: Cost = tuple(math.inf if limit is None else limit for limit in limits)
-        self._reserved: list[Cost] = []
+        self._shares: list[Share] = []
         self._settled = asyncio.Condition()
         self._over = False
 
@@ -24,32 +46,40 @@ class Budget:
         """Count what was paid for without a reservation, as in an earlier run."""
         self._left = tuple(left - spent for left, spent in zip(self._left, cost, strict=True))
 
-    async def reserve(self, least: Cost, most: Cost) -> Cost | None:
-        """Set aside what work may cost: `most`, or what is left if that covers `least`.
+    def covers(self, cost: Sequence[float]) -> bool:
+        """Whether so much is left beside what is set aside."""
+        return all(free >= need for free, need in zip(self._free(), cost, strict=True))
+
+    async def reserve(self, one: Cost, most: Cost) -> Share | None:
+        """Set aside what work may cost: `most`, or what is left if that covers `one` request.
 
         None: the budget is used up; after that it is for all.
         """
         async with self._settled:
-            await self._settled.wait_for(lambda: covers(self._free(), most) or not self._reserved)
-            free = self._free()
-            self._over = self._over or not covers(free, least)
+            await self._settled.wait_for(lambda: self.covers(most) or not self._shares)
+            self._over = self._over or not self.covers(one)
             if self._over:
                 return None
-            share = tuple(map(min, most, free))
-            self._reserved.append(share)
+            share = Share(self, tuple(map(min, most, self._free())), one)
+            self._shares.append(share)
             return share
 
-    async def settle(self, share: Cost, cost: Sequence[float]) -> None:
-        """Give a reservation back and count what the work did cost."""
+    def grow(self, share: Share, more: Cost) -> bool:
+        """Set aside `more` for a share; where so much is not left, the budget is used up for all."""
+        if not any(more):
+            return True
+        self._over = self._over or not self.covers(more)
+        if not self._over:
+            share.held = tuple(map(sum, zip(share.held, more, strict=True)))
+        return not self._over
+
+    async def settle(self, share: Share) -> None:
+        """Give a reservation back and count what was spent of it."""
         async with self._settled:
-            self._reserved.remove(share)
-            self.spend(cost)
+            self._shares.remove(share)
+            self.spend(share.spent)
             self._settled.notify_all()
 
     def _free(self) -> Cost:
-        return tuple(left - sum(held) for left, *held in zip(self._left, *self._reserved, strict=True))
-
-
-def covers(share: Sequence[float], cost: Sequence[float]) -> bool:
-    """Whether a share is enough in every respect."""
-    return all(have >= need for have, need in zip(share, cost, strict=True))
+        held = (share.held for share in self._shares)
+        return tuple(left - sum(parts) for left, *parts in zip(self._left, *held, strict=True))

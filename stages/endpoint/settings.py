@@ -10,8 +10,20 @@ from pydantic import Field, model_validator
 
 from stages.option import Option, setting
 
-# Angle brackets that would open or close one of the tags between which a prompt puts its material.
-TAGS = re.compile(r"<(?=\s*/?\s*(?:passage|question|answer)\b)", re.IGNORECASE)
+# Format characters (Unicode's Cf), which nobody sees: a tag with some in it still looks like one.
+UNSEEN = (
+    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0001-\U000e007f"
+)
+GAP = f"[\\s{UNSEEN}]*+"
+# Brackets that would open or close one of the tags between which a prompt puts its material, or a turn
+# of a chat: tokens of chat templates (ChatML, Llama, Gemma, Mistral, DeepSeek) count also within a text.
+TAGS = re.compile(
+    f"[<＜](?={GAP}[/／]?{GAP}(?:section|passage|question|answer|start_of_turn|end_of_turn)\\b)"
+    f"|<(?={GAP}[|｜])|<(?=<{GAP}/?{GAP}SYS{GAP}>>)|\\[(?={GAP}/?{GAP}INST{GAP}\\])",
+    re.IGNORECASE,
+)
 
 
 @setting
@@ -72,7 +84,7 @@ class Compatible(Option):
         return f"{self.model} at {self.base_url}"
 
     def filled(self, values: Mapping[str, object]) -> tuple[str, str]:
-        """What the system and the user say; no value can close the tags between which it stands."""
+        """What the system and the user say; no value can close its tags or begin a turn."""
         safe = {name: TAGS.sub("‹", str(value)) for name, value in values.items()}
         return self.prompt["system"], Template(self.prompt["user"]).substitute(safe)
 

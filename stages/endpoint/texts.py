@@ -7,7 +7,9 @@ from pydantic import StringConstraints
 
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+MOST_CHARACTERS = 2_000  # of a question, an answer or a quote
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_CHARACTERS)]
+Quote = Annotated[str, StringConstraints(max_length=MOST_CHARACTERS)]
 
 
 def one_line(text: str) -> str:

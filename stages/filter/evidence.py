@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -16,10 +17,17 @@ from stages.verdict import Verdict
 from stages.words import WORD, content_words, count, plain
 
 PRONOUN = {"1"}  # "one" is a pronoun more often than a number
-FIGURE = re.compile(r"\d+(?:['’/-]\d+)*")
+FIGURE = re.compile(r"\d+(?:st|nd|rd|th|er|re|e|[eè]me|[ºª]|(?:['’/-]\d+)+)?", re.IGNORECASE)
 NUMBER = re.compile(r"\d+(?:[.,'’]\d+)*")
 # 10 000: thousands apart by a blank of some width (narrow ones are plain after NFKC).
 BLANK_THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})((?: \d{3})+)(?!\d)")
+# "treinta y uno", "vingt et un", "vingt-et-un"
+LINK = re.compile(
+    r"\b(vingt|trente|quarante|cinquante|soixante|treinta|cuarenta|cincuenta|sesenta|setenta|ochenta|noventa)"
+    r"[ -](?:et|y)[ -](?=(?:une?|una|uno|onze|dos|tres|cuatro|cinco|seis|siete|ocho|nueve)\b)",
+    re.IGNORECASE,
+)
+ENDINGS = "mnrs"  # of a numeral that is declined
 ENUMERATOR = re.compile(r"(?:^|(?<=[\s,;:]))\(?(\d{1,2})[.)]\s")
 
 
@@ -30,17 +38,18 @@ class Evidence(Option):
     A quote is located exactly or, from `similarity`, nearly; the span comes back and the similarity is
     the score. A quote of fewer than `least_words` words proves an answer only by holding all of it.
 
-    Every number of the answer must stand in the passage, in figures or as one of `numerals` (by language,
-    the words for 0, 1, 2, ...). Of its other content words that the question does not say itself, at least
-    the share `support` must stand in the passage; not in the quote, because an answer may name what its
-    quote calls "it". But the quote must have something of the answer, or it is about something else. For a
-    pair that is not supported the score is the share that is.
+    Every number of the answer must stand in the passage, in figures or as one of `numerals` (by language, a
+    word's value; "twenty-one", "vingt et un" and "einundzwanzig" are put together from theirs). Of its other
+    content words that the question does not say itself, at least the share `support` must stand in the
+    passage; not in the quote, because an answer may name what its quote calls "it". But the quote must have
+    something of the answer, or it is about something else. For a pair that is not
+    supported the score is the share that is.
     """
 
     similarity: float = Field(ge=0.5, le=1)
     least_words: int = Field(ge=1)
     support: float = Field(ge=0, le=1)
-    numerals: dict[str, list[str]]
+    numerals: dict[str, dict[str, Annotated[int, Field(ge=0)]]]
 
     @model_validator(mode="after")
     def _single_words(self) -> "Evidence":
@@ -87,7 +96,9 @@ class Evidence(Option):
 
     def _readings(self, pair: Record) -> list[set[str]]:
         """The answer's numbers, with and without taking 10 000 for one."""
-        named = self._named(pair["answer"], pair["chunk"]["language"]) - PRONOUN
+        values = self._values.get(pair["chunk"]["language"], {})
+        found = (_value(word, values) for word in _bare(LINK.sub(r"\1-", pair["answer"])))
+        named = {value for value in found if value} - PRONOUN
         answer = _without_enumerators(pair["answer"])
         return [_figures(answer, joined=joined) | named for joined in (True, False)]
 
@@ -113,13 +124,18 @@ class Evidence(Option):
         return content or (set() if any(self._readings(pair)) else _bare(pair["answer"]))
 
     def _named(self, text: str, language: str) -> set[str]:
+        """The numbers that a text names in words, also in "seconds", "am dritten" and "four-week"."""
         values = self._values.get(language, {})
-        return {values[word] for word in _bare(text) if word in values}
+        found: set[str | None] = set()
+        for word in _bare(LINK.sub(r"\1-", text)):
+            parts = [word] if _value(word, values) else word.split("-")
+            found.update(_value(part, values) or _value(part.rstrip(ENDINGS), values) for part in parts)
+        return {value for value in found if value}
 
     @cached_property
     def _values(self) -> dict[str, dict[str, str]]:
         return {
-            language: {plain(word): str(value) for value, word in enumerate(words)}
+            language: {plain(word): str(value) for word, value in words.items()}
             for language, words in self.numerals.items()
         }
 
@@ -133,7 +149,22 @@ def _known(text: str, language: str) -> set[str]:
 
 
 def _is_number(word: str, values: Mapping[str, str]) -> bool:
-    return bool(FIGURE.fullmatch(word)) or plain(word) in values
+    # What is no number of an answer's own stays a word of it: "first".
+    return bool(FIGURE.fullmatch(word)) or _value(plain(word), values) not in {None, *PRONOUN}
+
+
+def _value(word: str, values: Mapping[str, str]) -> str | None:
+    """The value of a numeral, also of one that has tens and units in either order."""
+    if word in values:
+        return values[word]
+    pairs = [(word[: at.start()], word[at.end() :]) for at in re.finditer("-", word)]
+    unit, _, ten = word.partition("und")
+    for tens, units in [*pairs, (ten, unit)]:
+        high, low = int(values.get(tens, 0)), int(values.get(units, 0))
+        # Up to 19, as in "soixante-quinze".
+        if high >= 20 and high % 10 == 0 and 0 < low < 20:
+            return str(high + low)
+    return None
 
 
 def _figures(text: str, *, joined: bool) -> set[str]:

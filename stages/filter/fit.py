@@ -28,8 +28,32 @@ VERB = "should|must|may|can|could|will|would|might|shall|is|are|was|were|has|hav
 # "What does malware mean?", "If the alarm fails, what must the crew do?".
 MEASURE = re.compile(r"\bhow (?:many|much|often|long|far|old|large|high|soon)\b", re.IGNORECASE)
 ASKING = re.compile(
-    rf"\b(?:mean|happen(?:s|ed)?|stand for|do|does|did)\b|(?<=, )(?:wh\w+|how)\b(?: (?:{VERB})\b)?",
+    rf"\b(?:mean|happen(?:s|ed)?|stand for|do|does|did)\b|, and (?:wh\w+|how)(?=\W*$)"
+    rf"|(?<=, )(?:wh\w+|how)\b(?: (?:{VERB})\b)?",
     re.IGNORECASE,
+)
+# The same in other languages, where the order of words does not count.
+MEASURE_OF = {
+    "de": r"wie ?(?:viele?[mnrs]?|oft|lange|weit|alt|groß|hoch|bald|häufig)",
+    "fr": r"combien(?: de (?:fois|temps))?|à quelle (?:fréquence|distance|hauteur)",
+    "es": r"cuánt[oa]s?(?: (?:veces|tiempo))?|con qué frecuencia|a qué (?:distancia|altura)",
+}
+ASKING_OF = {
+    "de": r"bedeute[nt]|heißt|versteht man|passiert|geschieht|steht|tun",
+    "fr": r"signifie(?:nt)?|veut dire|entend-on|se passe(?:-t-il)?|faire|fait",
+    "es": r"significan?|quieren? decir|se entiende|ocurre|sucede|hacer",
+}
+# "Wer prüft die Boote?": "Die Boote werden geprüft." "Wer führt die Übung durch?": "... wird durchgeführt."
+PARTICIPLE = re.compile(
+    r"\b(?:ab|an|auf|aus|bei|dar|durch|ein|fest|her|hin|mit|nach|über|um|vor|weg|zu|zurück|zusammen)?"
+    r"ge(?=\w{3,}(?:t|en)\b)",
+    re.IGNORECASE,
+)
+# "The boats are inspected by an officer.": "Who inspects the boats?"
+PASSIVE = re.compile(
+    r"(?P<object>[^,;:]+?) (?:is|are|was|were|been|be) (?P<verb>(?:\w+ly )?\w+(?:ed|en|wn|ne|pt|nt|ht|ld|un))"
+    r" by (?!(?:default|hand)\b|\d)(?P<agent>.+)",
+    re.IGNORECASE | re.DOTALL,
 )
 OPENING = re.compile(rf"\w+(?: (?:{VERB})\b)?", re.IGNORECASE)
 # "How many boats does a ferry hold?": what is asked for stands before its verb.
@@ -58,7 +82,8 @@ class Fit(Option):
     """`foreign_words`, `off_topic`, `other_order`, `echoes_answer`, `wrong_opening`, `nothing_asked`.
 
     A local model's answer is a sentence, and a question about it keeps its words and their order; a
-    larger model's questions may use words and an order of their own. Where a figure decided, it is the
+    larger model's questions may use words and an order of their own. The order counts in English alone:
+    other languages turn their questions around freely. Where a figure decided, it is the
     score: the number of foreign words, the share in order, the number of words that the question leaves
     unsaid. `openings` holds, by language, pairs of regular expressions: a question that the first fits
     from its beginning must find the second in its answer; the first such pair counts.
@@ -91,15 +116,19 @@ class Fit(Option):
     def _verdict(self, pair: Record) -> Verdict:
         language, source = pair["chunk"]["language"], _source(pair)
         question = unicodedata.normalize("NFC", pair["question"])
-        asked = content_words(ASKING.sub(" ", MEASURE.sub("how", question)), language)
-        told, answer = content_words(source, language), content_words(pair["answer"], language)
+        asked = content_words(_about(question, language), language)
+        told, answer = (
+            content_words(_with_verbs(source, language), language),
+            content_words(pair["answer"], language),
+        )
         foreign = len(asked - told - content_words(topic(pair["chunk"]), language))
         if foreign > self.foreign_words:
             return Verdict("foreign_words", float(foreign))
         if not asked & told:
             return Verdict("off_topic")
-        if (order := in_order(question, source, language)) < self.order:
+        if language == "en" and (order := in_order(question, source)) < self.order:
             return Verdict("other_order", round(order, 4))
+        answer |= _counts(question, pair["answer"], language)
         untold = len(answer - asked)
         if untold < min(self.untold_words, len(answer)):
             return Verdict("echoes_answer", float(untold))
@@ -119,13 +148,8 @@ class Fit(Option):
 
 def _compiled(language: str, asked: str, told: str) -> tuple[re.Pattern[str], str]:
     for part in (asked, told.replace(SUBJECT, "x")):
-        try:
-            # What it returns holds whole words alone; here an expression may begin or end within one.
-            patterns(KEY, {language: [part]})
-        except re.error as error:
-            raise ValueError(
-                f"{KEY}.{language}: {part!r} is no regular expression for a list: {error}"
-            ) from error
+        # What it returns holds whole words alone; here an expression may begin or end within one.
+        patterns(KEY, {language: [part]})
     opening = re.compile(asked, re.IGNORECASE)
     if SUBJECT in told and opening.groups != 1:
         raise ValueError(f"{KEY}.{language}: {SUBJECT} needs one pair of brackets in {asked!r}")
@@ -140,18 +164,36 @@ def _source(pair: Record) -> str:
     return unicodedata.normalize("NFC", source)
 
 
-def in_order(question: str, source: str, language: str = "en") -> float:
-    """The share of the question's words behind its opening that stand in the source, in that order.
+def _about(question: str, language: str) -> str:
+    """The question without the words that belong to the asking."""
+    if language == "en":
+        return ASKING.sub(" ", MEASURE.sub("how", question))
+    words = "|".join(forms[language] for forms in (MEASURE_OF, ASKING_OF) if language in forms)
+    return re.sub(rf"\b(?:{words})\b", " ", question, flags=re.IGNORECASE) if words else question
+
+
+def _counts(question: str, answer: str, language: str) -> set[str]:
+    """The stems that the answer adds where a measure is asked for: lists of function words hold numbers."""
+    measure = MEASURE_OF.get(language)
+    asked = measure and re.search(rf"\b(?:{measure})\b", question, re.IGNORECASE)
+    return set(_stems(answer)) - set(_stems(question)) if asked else set()
+
+
+def _with_verbs(source: str, language: str) -> str:
+    """The source, in German once more with the verbs of its participles."""
+    return f"{source} {PARTICIPLE.sub('', source)}" if language == "de" else source
+
+
+def in_order(question: str, source: str) -> float:
+    """The share of an English question's words behind its opening that stand in the source, in that order.
 
     That is the longest common subsequence of the two texts' stems over the number of the question's;
     1 for a question without such words. A clause may have changed its place: "Before a drill, the crew
-    tests the alarm." gives "What does the crew test before a drill?". Other languages than English turn
-    subject and verb around in a question, so there the source counts as if it stood there twice.
+    tests the alarm." gives "What does the crew test before a drill?". And a passive may become active.
     """
     from rapidfuzz.distance import LCSseq
 
-    readings = _turned(source) if language == "en" else [f"{source} {source}"]
-    found = [_stems(reading) for reading in readings]
+    found = [_stems(reading) for reading in _turned(source)]
     shares = [
         LCSseq.similarity(words, reading) / len(words) if words else 1.0
         for words in map(_stems, _asked(question))
@@ -169,9 +211,12 @@ def _asked(question: str) -> Iterator[str]:
 
 
 def _turned(source: str) -> list[str]:
-    """The source as it stands, and with what follows each of its first clauses put first."""
+    """The source as it stands, with what follows each of its first clauses put first, and made active."""
     ends = [match.end() for match in islice(CLAUSE.finditer(source[:LONGEST]), CLAUSES)]
-    return [f"{source[end:]} {source[:end]}" for end in [0, *ends]]
+    turned = [f"{source[end:]} {source[:end]}" for end in [0, *ends]]
+    if passive := PASSIVE.match(source[:LONGEST]):
+        turned.append(f"{passive['verb']} {passive['object']} {passive['agent']}")
+    return turned
 
 
 def nothing_asked(question: str, source: str) -> bool:

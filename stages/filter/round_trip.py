@@ -17,7 +17,10 @@ ARTICLES = {"en": frozenset({"a", "an", "the"})}
 
 @setting
 class RoundTrip(Option):
-    """`unanswered`: the answerer gave nothing; `no_round_trip`: it says something else.
+    """A question must lead back to its answer.
+
+    Reasons: `unanswered`, the answerer says that the passage does not answer; `no_round_trip`, it says
+    something else; `round_trip_<why>`, it gave no answer that can be read.
 
     The score is the highest F1 of its answer with the pair's answer or with the evidence, each with and
     without the question's words: where the pair's answer is a whole sentence, "The captain." is right,
@@ -48,7 +51,10 @@ class RoundTrip(Option):
         answers = dict(zip(once, self.answerer(once, ledger), strict=True))
         return [self._verdict(pair, answers[asked]) for pair, asked in zip(pairs, questions, strict=True)]
 
-    def _verdict(self, pair: Record, answer: str | None) -> Verdict:
+    def _verdict(self, pair: Record, reply: tuple[str | None, str | None]) -> Verdict:
+        answer, fault = reply
+        if fault:
+            return Verdict(f"round_trip_{fault}")
         if not answer or not plain(answer).strip():
             return Verdict("unanswered")
         start, end = pair["evidence"] or (0, 0)

@@ -1,14 +1,14 @@
 """An OpenAI-compatible endpoint reads one chunk and writes several pairs, each with its quote."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WrapValidator, model_validator
 
 from stages.endpoint.asking import Asking, Form
 from stages.endpoint.languages import name_of
 from stages.endpoint.settings import Compatible
-from stages.endpoint.texts import Text, one_line
+from stages.endpoint.texts import Quote, Text, one_line
 from stages.jsonl import Record
 from stages.kinds import KINDS, allot, fault_of_shares
 from stages.ledger import Ledger
@@ -16,6 +16,7 @@ from stages.option import setting
 
 # For the estimate alone: tokens of a pair with its quote as JSON.
 PAIR_TOKENS = 120
+MOST_ENTRIES = 1_000  # of a reply, each of which is counted; a model that writes more is stuck
 
 
 def _kind(value: object) -> str:
@@ -29,13 +30,29 @@ class Pair(BaseModel):
     kind: Annotated[str, BeforeValidator(_kind)] = KINDS[0]
     question: Text
     answer: Text
-    quote: str
+    quote: Quote
+
+
+def _readable(value: object, validate: Callable[[object], Pair]) -> Pair | None:
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
 
 
 class Pairs(BaseModel):
-    """What the endpoint replies; none: the passage has nothing to ask about."""
+    """What the endpoint replies; none: the passage has nothing to ask about.
 
-    pairs: list[Pair]
+    One that lacks something is None and no harm to the others; where all do, the reply is at fault.
+    """
+
+    pairs: list[Annotated[Pair | None, WrapValidator(_readable)]] = Field(max_length=MOST_ENTRIES)
+
+    @model_validator(mode="after")
+    def _some(self) -> "Pairs":
+        if self.pairs and not any(self.pairs):
+            raise ValueError("no pair is one")
+        return self
 
 
 # By hand: what pydantic writes has $ref and minLength, which not every endpoint takes.
@@ -89,7 +106,8 @@ class OpenAI(Compatible):
         """Yield candidates (chunk, kind, question, answer, quote, evidence, score), in the chunks' order.
 
         The endpoint knows no place and no probability: `evidence` and `score` are None. A chunk
-        that gave no pair yields one record with an empty question and the `reason`.
+        that gave no pair yields one record with an empty question and the `reason`; so does each
+        entry of a reply that is no pair (`wrong_schema`) or beyond `maximum_pairs` (`surplus`).
 
         Raises:
             FolioError: the endpoint refuses the key or the model, or is not there.
@@ -100,14 +118,22 @@ class OpenAI(Compatible):
             if not reply or not reply.pairs:
                 yield _record(chunk) | {"reason": fault or "nothing_to_ask"}
                 continue
-            for pair in reply.pairs:
+            yield from self._records(chunk, reply.pairs)
+
+    def _records(self, chunk: Record, pairs: Iterable[Pair | None]) -> Iterator[Record]:
+        left = self.maximum_pairs
+        for pair in pairs:
+            if pair and left:
+                left -= 1
                 yield _record(chunk, pair.kind, *map(one_line, (pair.question, pair.answer, pair.quote)))
+            else:
+                yield _record(chunk) | {"reason": "surplus" if pair else "wrong_schema"}
 
     def plan(self, chunks: Iterable[Record], ledger: Ledger) -> dict[str, Any]:
         """What a run would ask for: `calls` not in the ledger, estimated tokens, and their `cost`.
 
-        The cost is in the currency of the prices, None where one is unknown. Calls that repeat
-        a reply which is no valid JSON are not foreseen.
+        The cost is in the currency of the prices, None where one is unknown. What is beyond a budget
+        is left out; calls that repeat a reply which is no valid JSON are not foreseen.
         """
         return self.asking(ledger).plan(chunks, lambda chunk: self._pairs(chunk) * PAIR_TOKENS)
 

@@ -72,7 +72,7 @@ def alone(folder: Path, passage: str, question: str) -> str:
 
 def test_answers_are_the_models_likeliest_words_in_the_given_order(talker: Path, ledger: Ledger) -> None:
     answers = local(talker)(QUESTIONS, ledger)
-    assert answers == [alone(talker, *question) for question in QUESTIONS]
+    assert answers == [(alone(talker, *question), None) for question in QUESTIONS]
     assert len(set(answers)) == len(QUESTIONS)
     again = [*reversed(QUESTIONS), QUESTIONS[0]]
     assert local(None)(again, ledger) == [*reversed(answers), answers[0]]
@@ -143,9 +143,9 @@ def test_what_does_not_fit_the_context_has_no_answer(talker: Path, ledger: Ledge
     assert room > 0
     questions = [(long, "Who?"), QUESTIONS[1]]
     fits = local(talker, maximum_tokens=room, batch=1)
-    assert None not in fits([questions[0]], ledger)
+    assert fits([questions[0]], ledger)[0][1] is None
     too_long = local(talker, maximum_tokens=room + 1)
     answers = too_long(questions, ledger)
-    assert answers[0] is None
-    assert answers[1] is not None
+    assert answers[0] == (None, "too_long")
+    assert answers[1][0] is not None
     assert local(None, maximum_tokens=room + 1)(questions, ledger) == answers

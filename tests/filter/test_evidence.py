@@ -138,7 +138,6 @@ def test_numerals_are_those_of_the_language() -> None:
     passage = "alle vier Wochen"
     assert verdict("alle 4 Wochen", passage, passage=passage, language="de").reason is None
     assert verdict("alle 4 Wochen", passage, passage=passage).reason == "unsupported_number"
-    assert all(len(words) == 21 for words in EVIDENCE.numerals.values())
     assert (
         verdict(
             "20 jours et 17", "vingt jours et dix-sept", passage="vingt jours et dix-sept", language="fr"
@@ -146,6 +145,64 @@ def test_numerals_are_those_of_the_language() -> None:
         is None
     )
     assert verdict("null Wochen", "0 Wochen", passage="0 Wochen", language="de").reason is None
+
+
+@pytest.mark.parametrize(
+    ("language", "answer", "passage"),
+    [
+        ("en", "30 days", "thirty days"),
+        ("en", "thirty days", "30 days"),
+        ("en", "21 days", "twenty-one days"),
+        ("en", "Twenty-One days", "21 days"),
+        ("en", "the 3rd day", "the third day"),
+        ("en", "the 22nd day", "the twenty-second day"),
+        ("en", "4 in a plan", "a four-week plan"),
+        ("en", "100 days plan", "hundreds of days plan"),
+        ("en", "30 seconds", "30 seconds"),  # a unit, not the second
+        ("en", "third-party boats", "boats of third parties"),
+        ("de", "21 Tage", "einundzwanzig Tage"),
+        ("de", "fünfunddreißig Tage", "35 Tage"),
+        ("de", "Tag 3", "am dritten Tag"),
+        ("de", "hundert Tage", "100 Tage"),
+        ("fr", "21 jours", "vingt et un jours"),
+        ("fr", "31 jours", "trente-et-un jours"),
+        ("fr", "75 jours", "soixante-quinze jours"),
+        ("fr", "97 jours", "quatre-vingt-dix-sept jours"),
+        ("fr", "80 jours", "quatre-vingts jours"),
+        ("fr", "jour 3", "le troisième jour"),
+        ("es", "31 días", "treinta y un días"),
+        ("es", "treinta y uno días", "31 días"),
+        ("es", "26 días", "veintiséis días"),
+        ("es", "día 2", "el segundo día"),
+    ],
+)
+def test_tens_and_ordinals_are_numbers_too(language: str, answer: str, passage: str) -> None:
+    asked = "?"
+    assert verdict(answer, passage, passage=passage, language=language, question=asked).reason is None
+
+
+@pytest.mark.parametrize(
+    ("language", "answer", "passage"),
+    [
+        ("en", "20 days", "twenty-one days"),
+        ("en", "1 days", "twenty-one days"),
+        ("en", "50 days", "twenty-thirty days"),
+        ("en", "the third day", "the 4th day"),
+        ("en", "twenty-one days", "20 days"),
+        ("de", "20 Tage", "einundzwanzig Tage"),
+        ("fr", "4 jours", "quatre-vingts jours"),
+        ("fr", "60 jours", "soixante-dix jours"),
+        ("es", "30 días", "treinta y un días"),
+    ],
+)
+def test_a_part_of_a_numeral_is_another_number(language: str, answer: str, passage: str) -> None:
+    assert verdict(answer, passage, passage=passage, language=language).reason == "unsupported_number"
+
+
+def test_the_first_is_a_word_as_well() -> None:
+    passage = "The first officer sails."
+    assert verdict("First.", passage, passage=passage).reason is None
+    assert verdict("First.", "The officer sails.", passage="The officer sails.").reason == "unsupported"
 
 
 def test_a_wrong_number_in_a_nearly_right_quote_is_found() -> None:
@@ -209,7 +266,11 @@ def test_no_text_breaks_it_and_every_span_is_one(answer: str, quote: str, passag
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"numerals": {"fr": ["et un"]}}, r"^filter\.evidence\.numerals\.fr: 'et un' is no single word$"),
+        ({"numerals": {"fr": {"et un": 1}}}, r"^filter\.evidence\.numerals\.fr: 'et un' is no single word$"),
+        (
+            {"numerals": {"fr": {"un": -1}}},
+            r"^filter\.evidence\.numerals\.fr\.un=-1: input should be greater",
+        ),
         ({"similarity": 0.2}, r"^filter\.evidence\.similarity=0\.2: input should be greater than or equal"),
     ],
 )

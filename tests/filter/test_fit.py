@@ -1,4 +1,6 @@
+import re
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from omegaconf import OmegaConf
 
 from stages.errors import FolioError
 from stages.filter.fit import Fit, in_order, nothing_asked
+from stages.kinds import kind_of
 from stages.option import build
 from stages.verdict import Verdict
 from tests.imports import ROOT
@@ -197,10 +200,95 @@ def test_whether_anything_is_asked(question: str, source: str, nothing: bool) ->
     assert nothing_asked(question, source) is nothing
 
 
-def test_other_languages_turn_subject_and_verb_around() -> None:
-    asked, told = "Wann prüft der Kapitän die Boote?", "Der Kapitän prüft die Boote im Mai."
-    assert in_order(asked, told) == 4 / 5
-    assert in_order(asked, told, "de") == 1
+EXAMPLES = re.compile(r"^Topic: (.+)\nSentence: (.+)\nQuestion: (.+)$", re.MULTILINE)
+WORKED = [
+    (str(language), *example)
+    for language, text in OmegaConf.load(ROOT / "conf/prompt/question.yaml").items()
+    for example in EXAMPLES.findall(text)
+]
+
+
+@pytest.mark.parametrize(("language", "heading", "sentence", "question"), WORKED)
+def test_the_worked_examples_of_the_local_generator_stand(
+    language: str, heading: str, sentence: str, question: str
+) -> None:
+    chunk = {"document": "a.pdf", "headings": [heading], "text": sentence, "language": language}
+    place = {"answer": sentence, "quote": sentence, "evidence": [0, len(sentence)]}
+    asked = {"chunk": chunk, "question": question, "kind": kind_of(question, language)} | place
+    for name in ("form", "length", "evidence", "standalone", "fit"):
+        option = build(
+            OmegaConf.create({"filter": {name: OmegaConf.load(ROOT / f"conf/filter/{name}.yaml")}}),
+            f"filter.{name}",
+        )
+        (found,) = option([asked], None)
+        assert found.reason is None, name
+
+
+def test_every_language_has_worked_examples() -> None:
+    assert Counter(language for language, *_ in WORKED) == {"en": 5, "de": 4, "fr": 4, "es": 4}
+
+
+@pytest.mark.parametrize(
+    ("language", "question", "source"),
+    [
+        (
+            "fr",
+            "Pourquoi les canots sont-ils testés chaque mois ?",
+            "Les canots sont testés chaque mois par prudence.",
+        ),
+        (
+            "fr",
+            "Quand le capitaine doit-il tester les canots ?",
+            "Le capitaine doit tester les canots en mai.",
+        ),
+        ("fr", "Qu'est-ce que le ballast ?", "Le ballast est une matière lourde."),
+        ("fr", "Combien de fois l'équipage teste-t-il l'alarme ?", "L'équipage teste l'alarme deux fois."),
+        ("fr", "À quelle fréquence l'alarme est-elle testée ?", "L'alarme est testée chaque semaine."),
+        ("de", "Wie viele Boote hat die Fähre?", "Die Fähre hat zwölf Boote."),
+        ("de", "Wie oft prüft der Kapitän die Boote?", "Der Kapitän prüft die Boote im Mai."),
+        ("de", "Wer führt die Übung durch?", "Die Übung wird vom Kapitän durchgeführt."),
+        ("de", "Was bedeutet Ballast?", "Ballast ist schweres Material."),
+        ("es", "¿Cuántos botes lleva el barco?", "El barco lleva doce botes."),
+        ("es", "¿Con qué frecuencia se prueba la alarma?", "La alarma se prueba cada semana."),
+        ("es", "¿Qué significa lastre?", "El lastre es un material pesado."),
+    ],
+)
+def test_other_languages_ask_in_their_own_way(language: str, question: str, source: str) -> None:
+    assert verdict(FIT, pair(question, source, chunk={"language": language})) == Verdict()
+
+
+@pytest.mark.parametrize(
+    ("language", "question", "source"),
+    [
+        ("fr", "Pourquoi les canots sont-ils peints ?", "Les canots sont testés chaque mois."),
+        ("de", "Wer lackiert die Boote?", "Die Boote werden vom Kapitän geprüft."),
+        ("es", "¿Quién pinta los botes?", "El capitán revisa los botes."),
+    ],
+)
+def test_foreign_words_of_other_languages(language: str, question: str, source: str) -> None:
+    asked = pair(question, source, chunk={"language": language})
+    assert verdict(FIT, asked) == Verdict("foreign_words", 1.0)
+
+
+def test_order_counts_in_english_alone() -> None:
+    asked, told = "Wann prüft der Kapitän die Boote?", "Im Mai werden die Boote vom Kapitän geprüft."
+    assert in_order(asked, told) < FIT.order
+    assert verdict(FIT, pair(asked, told, chunk={"language": "de"})) == Verdict()
+
+
+@pytest.mark.parametrize(
+    ("question", "share"),
+    [
+        ("Who inspects the lifeboats?", 1.0),
+        ("Who must inspect the lifeboats?", 1.0),
+        ("Who inspects the lifeboats, and how often?", 1.0),
+        # [the offic inspe]: the agent stands behind the verb, and only "Who" may ask for it.
+        ("What does the officer inspect?", 2 / 3),
+    ],
+)
+def test_a_passive_may_become_active(question: str, share: float) -> None:
+    told = "The lifeboats must be inspected by the officer every four weeks, and the result is logged."
+    assert in_order(question, told) == pytest.approx(share)
 
 
 def test_the_first_opening_that_fits_decides() -> None:

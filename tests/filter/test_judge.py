@@ -100,7 +100,7 @@ def test_what_is_judged_stands_between_tags_that_it_cannot_close(ledger: Ledger)
 
 def test_at_30_percent_of_faults_each_pair_is_judged_or_dropped_with_its_reason(ledger: Ledger) -> None:
     with Server(faulty(0.3), retry_after=0.05) as server:
-        verdicts = judge(server, timeout=0.5, concurrency=16, repeats=2)(pairs(250), ledger)
+        verdicts = judge(server, concurrency=16, repeats=2)(pairs(250), ledger)
     assert set(server.faults) == {*PASSING, *CONTENT}
     assert len(verdicts) == 250
     lost = [verdict for verdict in verdicts if verdict.reason]
@@ -123,10 +123,12 @@ def test_a_pair_on_which_no_reply_came_is_dropped(ledger: Ledger, kind: str, rea
         assert judge(server, tries=2, concurrency=1)(pairs(2), ledger) == [Verdict(reason), Verdict(None, 5)]
 
 
-def test_pairs_beyond_the_budget_are_dropped(ledger: Ledger) -> None:
+def test_pairs_beyond_the_budget_are_dropped(ledger: Ledger, capfd: pytest.CaptureFixture[str]) -> None:
     with Server() as server:
         verdicts = judge(server, budget_calls=2)(pairs(4), ledger)
     assert [verdict.reason for verdict in verdicts] == [None, None, "judge_budget", "judge_budget"]
+    said = "filter.judge: no reply for 2 of 4 (budget 2): `dvc repro --force --single-item verify` asks"
+    assert said in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

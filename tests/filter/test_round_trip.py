@@ -29,9 +29,12 @@ class Told(Option):
     def check(self) -> None:
         raise FolioError("no answerer is there")
 
-    def __call__(self, questions: Sequence[tuple[str, str]], ledger: Ledger) -> list[str | None]:
+    def __call__(
+        self, questions: Sequence[tuple[str, str]], ledger: Ledger
+    ) -> list[tuple[str | None, str | None]]:
         self.asked.extend(questions)
-        return [self.answers[question] for _, question in questions]
+        answers = [self.answers[question] for _, question in questions]
+        return [(answer, "timeout" if answer is None else None) for answer in answers]
 
 
 def pair(question: str, answer: str, **changes: Any) -> dict[str, Any]:
@@ -123,8 +126,12 @@ def test_the_answer_must_come_back_in_words_of_the_answer_or_of_its_evidence() -
     assert not any(found.reason for found in judge(pairs, answers, 0))
 
 
-@pytest.mark.parametrize("answer", [None, "", " \n", "\xad"])
-def test_no_answer_is_a_reason_of_its_own(answer: str | None) -> None:
+def test_an_answerer_that_fails_is_told_from_one_that_finds_no_answer() -> None:
+    assert judge([pair("Who?", "", evidence=None)], {"Who?": None}, 0) == [Verdict("round_trip_timeout")]
+
+
+@pytest.mark.parametrize("answer", ["", " \n", "\xad"])
+def test_no_answer_is_a_reason_of_its_own(answer: str) -> None:
     assert judge([pair("Who?", "", evidence=None)], {"Who?": answer}, 0) == [Verdict("unanswered")]
 
 
