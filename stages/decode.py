@@ -98,7 +98,7 @@ class Decoder:
         stop: Sequence[int],
         sampling: dict[str, Any],
     ) -> tuple["torch.Tensor", "torch.Tensor", Any, "torch.Tensor"]:
-        """Up to `count` tokens more: ids, mask and cache with them, and their log-probabilities [rows, new]."""
+        """Up to `count` tokens more: ids, mask and cache with them, their log-probabilities [rows, new]."""
         import torch
 
         recorder = _Recorder()

@@ -13,6 +13,7 @@ from stages.jsonl import Record
 from stages.kinds import KINDS, allot, fault_of_shares
 from stages.ledger import Ledger
 from stages.option import setting
+from stages.words import count as words
 
 # For the estimate alone: tokens of a pair with its quote as JSON.
 PAIR_TOKENS = 120
@@ -156,7 +157,7 @@ class OpenAI(Compatible):
         )
 
     def _pairs(self, chunk: Record) -> int:
-        return min(self.maximum_pairs, max(1, len(chunk["text"].split()) // self.words_per_pair))
+        return min(self.maximum_pairs, max(1, words(chunk["text"]) // self.words_per_pair))
 
     def asking(self, ledger: Ledger) -> Asking[Record, Pairs]:
         """The calls of this option, those that the ledger knows included."""
