@@ -23,6 +23,7 @@ from stages.topic import topic
 
 # Raised when the way of asking changes, so that the ledger's older replies no longer count.
 FORM = 3
+TOKEN_BYTES = 4  # bytes of UTF-8 in a token, for the estimate alone
 WORD = re.compile(r"\b[^\W\d_][\w’'-]*")
 # A word with a capital behind a small one, or before another: a name.
 NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w’'-]*|\b[A-Z][\w’'-]*(?= [A-Z\d])")
@@ -107,10 +108,18 @@ class Local(Option):
                 yield from of_chunk.get(chunk["id"]) or [self._silent(chunk)]
 
     def plan(self, chunks: Iterable[Record], ledger: Ledger) -> dict[str, Any]:
-        """What a run would ask for: the `calls` that are not in the ledger."""
+        """What a run would ask for: `calls` not in the ledger, tokens to read and, at most, to write."""
         documents = groupby(chunks, key=lambda chunk: chunk["document"])
-        keys = {self._key(call) for _, group in documents for call in self._calls(list(group))}
-        return {"calls": len(keys) - len(ledger.get(sorted(keys)))}
+        calls = {self._key(call): call for _, group in documents for call in self._calls(list(group))}
+        known = ledger.get(sorted(calls))
+        missing = [call for key, call in calls.items() if key not in known]
+        texts = [call.prompt + "".join(question for _, question in call.questions) for call in missing]
+        written = sum(not call.questions for call in missing) * self.samples * self.maximum_tokens
+        return {
+            "calls": len(missing),
+            "prompt_tokens": sum(len(text.encode()) for text in texts) // TOKEN_BYTES,
+            "reply_tokens": written,
+        }
 
     def coverage(self, chunks: Iterable[Record]) -> dict[str, Any]:
         """How many sentences were asked about, and why the others were not."""

@@ -192,7 +192,7 @@ def test_a_setting_is_part_of_the_calls_that_it_changes(
     tiny_model: Path, ledger: Ledger, change: dict[str, Any], written: int, recast: int
 ) -> None:
     list(local(tiny_model)(chunks(), ledger))
-    assert local(None, **change).plan(chunks(), ledger) == {"calls": written + recast}
+    assert local(None, **change).plan(chunks(), ledger)["calls"] == written + recast
 
 
 def test_another_raised_form_asks_all_again(
@@ -200,13 +200,18 @@ def test_another_raised_form_asks_all_again(
 ) -> None:
     list(local(tiny_model)(chunks(), ledger))
     monkeypatch.setattr(module, "FORM", module.FORM + 1)
-    assert local(None).plan(chunks(), ledger) == {"calls": 5}
+    assert local(None).plan(chunks(), ledger)["calls"] == 5
 
 
 def test_a_plan_counts_the_calls_that_the_ledger_lacks(tiny_model: Path, ledger: Ledger) -> None:
-    assert local(None).plan([*chunks(), *chunks("b.pdf")], ledger) == {"calls": 5}  # the same call once
+    plan = local(None).plan([*chunks(), *chunks("b.pdf")], ledger)
+    assert plan["calls"] == 5  # the same call once
+    frame = "Topic: Pumps\nSentence: \nQuestion:"
+    least = sum(len(frame + sentence) for sentence in (*RECAST, *WRITTEN)) // 4
+    assert least < plan["prompt_tokens"] < 2 * least
+    assert plan["reply_tokens"] == len(WRITTEN) * 2 * 6
     list(local(tiny_model)(chunks(), ledger))
-    assert local(None).plan(chunks(), ledger) == {"calls": 0}
+    assert set(local(None).plan(chunks(), ledger).values()) == {0}
 
 
 def test_greedy_decoding_gives_one_question(tiny_model: Path, ledger: Ledger, tmp_path: Path) -> None:
