@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stages.recast import acronym
 from stages.sentences import spans
-from stages.words import count
+from stages.words import QUESTION_MARKS, count
 
 # A sentence that leans on the one before it, in English.
 LEANING = re.compile(
@@ -18,7 +18,6 @@ LEANING = re.compile(
 MARKER = re.compile(r"(?:[-•*]|\d{1,3}[.)])[^\S\n]+")
 ITEM = re.compile(rf"\n{MARKER.pattern}[^\n]+")
 ENDS = (".", "!", "。", "！", "।", "．")
-QUESTION_MARKS = ("?", "？", "؟")
 # Reasons that a sentence may be asked in spite of, where its passage has none without.
 SECOND_CHOICE = ("leaning", "unfinished")
 

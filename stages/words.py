@@ -35,6 +35,9 @@ ELIDING = frozenset({"ca", "fr", "it"})  # l'eau, dell'acqua
 ENCLITIC = re.compile(r"(?<=\w)-(?:t-)?(?:ils?|elles?|on|je|tu|nous|vous|ce)(?![\w-])")
 
 LONGEST_PATTERN, MOST_PATTERNS = 2_000, 200
+SEARCHED = 2_000  # characters of a text in which a user's expressions are looked for: they may take long
+QUESTION_MARKS = ("?", "？", "؟", "፧")
+TOKEN_BYTES = 4  # bytes of UTF-8 in a token, for estimates alone
 
 
 def plain(text: str) -> str:

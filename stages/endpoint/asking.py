@@ -17,12 +17,11 @@ from stages.endpoint.settings import Compatible
 from stages.errors import FolioError
 from stages.jsonl import Record
 from stages.ledger import Ledger
+from stages.words import TOKEN_BYTES
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-# For estimates alone: bytes of UTF-8 in a token.
-TOKEN_BYTES = 4
 # Reasons without a reply in the ledger that another run may not meet.
 PASSING = {
     "rate_limited", "timeout", "unreachable", "server_error", "malformed_response", "forbidden", "budget",

@@ -15,10 +15,8 @@ from stages.option import Option, setting
 from stages.recast import FILLER
 from stages.topic import topic
 from stages.verdict import Verdict
-from stages.words import WORD, content_words, patterns, plain
+from stages.words import SEARCHED, WORD, content_words, patterns, plain
 
-# Characters of a text that are searched: the expressions are the user's, and may take long.
-LONGEST = 2_000
 KEY = "filter.fit.openings"
 SUBJECT = "{0}"  # in what an answer must hold: what the brackets of the opening held
 STEM = 5  # letters in which the forms of a word agree, but for an s: holds, hold; depending, depends
@@ -139,10 +137,10 @@ class Fit(Option):
     def _wrong_opening(self, question: str, source: str, language: str) -> bool:
         """Whether the first entry that fits the question finds nothing in the whole of its answer."""
         for asked, told in self._patterns.get(language, []):
-            if match := asked.match(question[:LONGEST]):
+            if match := asked.match(question[:SEARCHED]):
                 subject = re.escape(match[1] or "") if asked.groups else ""
                 wanted = told.replace(SUBJECT, subject)
-                return len(source) <= LONGEST and not re.search(wanted, source, re.IGNORECASE)
+                return len(source) <= SEARCHED and not re.search(wanted, source, re.IGNORECASE)
         return False
 
 
@@ -206,15 +204,15 @@ def _asked(question: str) -> Iterator[str]:
     """The question behind its opening; where it begins with an object, also with that behind its verb."""
     measured = MEASURE.sub("how", question)
     yield ASKING.sub(" ", OPENING.sub("", measured, count=1))
-    if fronted := FRONTED.match(measured[:LONGEST]):
+    if fronted := FRONTED.match(measured[:SEARCHED]):
         yield ASKING.sub(" ", f"{fronted['rest']} {fronted['what']}")
 
 
 def _turned(source: str) -> list[str]:
     """The source as it stands, with what follows each of its first clauses put first, and made active."""
-    ends = [match.end() for match in islice(CLAUSE.finditer(source[:LONGEST]), CLAUSES)]
+    ends = [match.end() for match in islice(CLAUSE.finditer(source[:SEARCHED]), CLAUSES)]
     turned = [f"{source[end:]} {source[:end]}" for end in [0, *ends]]
-    if passive := PASSIVE.match(source[:LONGEST]):
+    if passive := PASSIVE.match(source[:SEARCHED]):
         turned.append(f"{passive['verb']} {passive['object']} {passive['agent']}")
     return turned
 
@@ -224,11 +222,11 @@ def nothing_asked(question: str, source: str) -> bool:
 
     It repeats subject and predicate whole, so that nothing is left that "what" could stand for.
     """
-    match = OBJECT.fullmatch(question[:LONGEST])
+    match = OBJECT.fullmatch(question[:SEARCHED])
     if not match:
         return False
     verb, rest = match["verb"].casefold(), _words(match["rest"])
-    found = _words(FILLER.sub("", source[:LONGEST]))
+    found = _words(FILLER.sub("", source[:SEARCHED]))
     if not rest or _find([verb, *rest], found) is not None:  # the subject is what is asked for
         return False
     bare = [word for word in found if word != verb]

@@ -12,9 +12,8 @@ from stages.language import language_of, letter_bytes
 from stages.ledger import Ledger
 from stages.option import Option, setting
 from stages.verdict import Verdict
-from stages.words import WORD, patterns
+from stages.words import QUESTION_MARKS, WORD, patterns
 
-ENDS = ("?", "？", "؟", "፧")
 # Greek has a question mark of its own, and Japanese may do without.
 ENDS_OF = {"el": (";", "\u037e"), "ja": ("か。",)}
 # Control characters, line ends, marks that turn the direction of writing, half and lost characters.
@@ -74,7 +73,7 @@ class Form(Option):
     def _is_question(self, question: str, language: str) -> bool:
         opening = self._patterns.get(language, WORD)
         return (
-            question.endswith(ENDS + ENDS_OF.get(language, ()))
+            question.endswith(QUESTION_MARKS + ENDS_OF.get(language, ()))
             and not UNPRINTABLE.search(question)
             and not LABEL.match(question.lstrip())
             and not LEFTOVER.search(question)

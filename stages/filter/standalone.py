@@ -11,10 +11,7 @@ from stages.jsonl import Record
 from stages.ledger import Ledger
 from stages.option import Option, setting
 from stages.verdict import Verdict
-from stages.words import content_words, patterns
-
-# Characters of a question that are searched: the expressions are the user's, and may take long.
-LONGEST = 2_000
+from stages.words import SEARCHED, content_words, patterns
 
 
 @setting
@@ -45,7 +42,7 @@ class Standalone(Option):
         language = pair["chunk"]["language"]
         question = unicodedata.normalize("NFC", pair["question"])
         pointing = self._patterns.get(language)
-        if pointing and pointing.search(question[:LONGEST]):
+        if pointing and pointing.search(question[:SEARCHED]):
             return Verdict("dangling")
         words = len(content_words(question, language))
         least = self.least_content_words - (pair["kind"] == "definition")

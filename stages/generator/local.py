@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from stages import cache
 from stages.account import Account
-from stages.askable import QUESTION_MARKS, Sentence, opening, sentences, torn
+from stages.askable import Sentence, opening, sentences, torn
 from stages.decode import Completion, Decoder
 from stages.jsonl import Record
 from stages.kinds import kind_of
@@ -20,10 +20,10 @@ from stages.ledger import Ledger
 from stages.option import Option, setting
 from stages.recast import acronym, recast
 from stages.topic import topic
+from stages.words import QUESTION_MARKS, TOKEN_BYTES
 
 # Raised when the way of asking changes, so that the ledger's older replies no longer count.
 FORM = 3
-TOKEN_BYTES = 4  # bytes of UTF-8 in a token, for the estimate alone
 WORD = re.compile(r"\b[^\W\d_][\w’'-]*")
 # A word with a capital behind a small one, or before another: a name.
 NAME = re.compile(r"(?<=[a-z,] )[A-Z][\w’'-]*|\b[A-Z][\w’'-]*(?= [A-Z\d])")
