@@ -52,14 +52,15 @@ def _with_items(text: str, sentence: Sentence, most: int) -> Sentence:
     if text[sentence.end - 1] != ":" or sentence.reason not in (None, "unfinished", "leaning", "too_short"):
         return sentence
     end, items = sentence.end, 0
-    while match := ITEM.match(text, end):
+    # So many items are too long at a word each; a text of many such sentences is not walked for each of them.
+    while items <= 2 * most and (match := ITEM.match(text, end)):
         end, items = match.end(), items + 1
     if items < 2:
         return sentence
     further = ITEM.search(text, end)
     torn = further and not text[end : further.start()].rstrip().endswith(":")
-    long = count(text[sentence.start : end]) > 2 * most
-    return Sentence(sentence.start, end, "torn_list" if torn else "long_list" if long else None)
+    long = items > 2 * most or count(text[sentence.start : end]) > 2 * most
+    return Sentence(sentence.start, end, "long_list" if long else "torn_list" if torn else None)
 
 
 def torn(sentence: Sentence, text: str, following: str) -> bool:
