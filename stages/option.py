@@ -40,6 +40,23 @@ class Option:
         """
 
 
+@setting
+class LocalModel(Option):
+    """An option that has a model on this machine do its work; `identity` says which."""
+
+    model: Any
+
+    def check(self) -> None:
+        """The model must be there."""
+        self.model.check()
+
+    @property
+    def identity(self) -> str:
+        """The model's own identity."""
+        identity: str = self.model.identity
+        return identity
+
+
 def build(config: DictConfig, key: str) -> Any:
     """Make the object that `config.<key>` describes, its values checked.
 

@@ -1,7 +1,7 @@
 """A model on this machine answers questions from their passages alone."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -9,7 +9,7 @@ from stages import cache
 from stages.decode import Decoder
 from stages.language_model import load_model, load_tokenizer, stop_tokens
 from stages.ledger import Ledger
-from stages.option import Option, setting
+from stages.option import LocalModel, setting
 from stages.prompt import prompt_ids, question_text
 
 if TYPE_CHECKING:
@@ -20,24 +20,13 @@ FORM = 1
 
 
 @setting
-class Local(Option):
+class Local(LocalModel):
     """The model's likeliest words after the prompt that the evaluation uses too, in its chat template."""
 
-    model: Any
     batch: int = Field(ge=1)
     maximum_tokens: int = Field(ge=1)
     watch: str
     code: str
-
-    def check(self) -> None:
-        """The model that answers must be there."""
-        self.model.check()
-
-    @property
-    def identity(self) -> str:
-        """The model that answers."""
-        identity: str = self.model.identity
-        return identity
 
     def __call__(
         self, questions: Sequence[tuple[str, str]], ledger: Ledger

@@ -17,7 +17,7 @@ from stages.jsonl import Record
 from stages.kinds import kind_of
 from stages.language_model import load_model, load_tokenizer
 from stages.ledger import Ledger
-from stages.option import Option, setting
+from stages.option import LocalModel, setting
 from stages.recast import acronym, recast
 from stages.topic import topic
 from stages.words import QUESTION_MARKS, TOKEN_BYTES
@@ -50,14 +50,13 @@ class _Call:
 
 
 @setting
-class Local(Option):
+class Local(LocalModel):
     """Sentence first, then its question: the answer is located before it is asked for.
 
     Where an English sentence has a form that can be recast as a question, the model says how likely
     it finds each such question; about other sentences it writes its own.
     """
 
-    model: Any
     prompt: dict[str, str]
     recast: bool
     samples: int = Field(ge=1)
@@ -77,16 +76,6 @@ class Local(Option):
         if self.sentence_words[0] > self.sentence_words[1]:
             raise ValueError(f"generator.sentence_words={list(self.sentence_words)}: the shorter comes first")
         return self
-
-    def check(self) -> None:
-        """The model that writes must be there."""
-        self.model.check()
-
-    @property
-    def identity(self) -> str:
-        """The model that writes the questions."""
-        identity: str = self.model.identity
-        return identity
 
     def __call__(self, chunks: Iterable[Record], ledger: Ledger) -> Iterator[Record]:
         """Yield pairs (chunk, kind, question, answer, quote, evidence, score), in the chunks' order.

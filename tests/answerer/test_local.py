@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,12 +32,6 @@ def talker(tmp_path_factory: pytest.TempPathFactory) -> Path:
             torch.nn.init.normal_(weights, std=0.3)
     model.save_pretrained(folder)
     return folder
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as opened:
-        yield opened
 
 
 def local(folder: Path | None, **changes: Any) -> Local:

@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +6,6 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from stages.answerer.openai import OpenAI
-from stages.endpoint import client as endpoint_module
 from stages.errors import FolioError
 from stages.ledger import Ledger
 from stages.option import build
@@ -19,16 +16,7 @@ PROMPT = yaml.safe_load((ROOT / "conf/prompt/answer.yaml").read_text(encoding="u
 SETTINGS: dict[str, Any] = KNOBS | {"name": "openai", "prompt": PROMPT, "watch": "w", "code": "c"}
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(endpoint_module, "BACKOFF", 0.01)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("loopback")
 
 
 def answerer(server: Server, **changes: Any) -> OpenAI:

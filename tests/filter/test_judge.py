@@ -1,12 +1,9 @@
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from stages.endpoint import client as endpoint_module
 from stages.errors import FolioError
 from stages.filter.judge import Judge
 from stages.ledger import Ledger
@@ -20,16 +17,7 @@ SETTINGS: dict[str, Any] = KNOBS | {"name": "judge", "prompt": PROMPT, "minimum"
 GOOD = {"answerable": True, "correct": True, "self_contained": True, "score": 4}
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(endpoint_module, "BACKOFF", 0.01)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("loopback")
 
 
 def judge(server: Server, **changes: Any) -> Judge:

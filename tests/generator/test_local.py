@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,12 +33,6 @@ KEYS = ["chunk", "kind", "question", "answer", "quote", "evidence", "score"]
 def chunks(document: str = "a.pdf", language: str = "en") -> list[dict[str, Any]]:
     place = {"document": document, "pages": [1, 1], "headings": ["2.1 Pumps"], "language": language}
     return [{"id": f"{document}{n}", "text": text} | place for n, text in enumerate(TEXTS)]
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as opened:
-        yield opened
 
 
 def local(folder: Path | None, **changes: Any) -> Local:

@@ -5,7 +5,6 @@ import signal
 import socket
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import yaml
 from omegaconf import OmegaConf
 
 from stages import jsonl, language
-from stages.endpoint import client as endpoint_module
 from stages.endpoint.asking import read
 from stages.endpoint.languages import name_of
 from stages.endpoint.settings import TAGS, UNSEEN
@@ -50,16 +48,7 @@ NOTHING = {"kind": "", "question": "", "answer": "", "quote": "", "evidence": No
 WRONG = ("truncated", "malformed", "wrong_schema", "empty")
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(endpoint_module, "BACKOFF", 0.01)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(tmp_path / "ledger.sqlite") as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("loopback")
 
 
 def option(server: Server, **changes: Any) -> OpenAI:
