@@ -62,7 +62,7 @@ def tokenize(
             continue
         account.keep()
         context = "open" if is_open else "closed"
-        rows.append(tokens.Row(pair["id"], pair["chunk"], context, prompt, completion))
+        rows.append(tokens.Row(pair["id"], pair["chunk"], context, pair["answer"], prompt, completion))
     return rows
 
 

@@ -16,6 +16,7 @@ class Row:
     id: str
     passage: str  # the chunk's id
     context: str  # open: the prompt holds the passage; closed: it does not
+    answer: str  # the reference, whose tokens `completion` holds
     prompt: list[int]
     completion: list[int]
 
@@ -26,7 +27,7 @@ def write(target: Path, rows: Sequence[Row]) -> None:
     import pyarrow.parquet as pq
 
     ids = pa.list_(pa.int32())
-    text = [(name, pa.string()) for name in ("id", "passage", "context")]
+    text = [(name, pa.string()) for name in ("id", "passage", "context", "answer")]
     schema = pa.schema([*text, ("prompt", ids), ("completion", ids)])
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
     with whole_file(target) as path:

@@ -9,7 +9,7 @@ from stages.errors import FolioError
 from stages.merge import check, compare, log_probs
 from stages.tokens import Row
 
-ROWS = [Row("a", "p", "open", [3, 4, 5], [6, 7, 2]), Row("b", "p", "open", [8], [9, 2])]
+ROWS = [Row("a", "p", "open", "text", [3, 4, 5], [6, 7, 2]), Row("b", "p", "open", "text", [8], [9, 2])]
 
 
 def test_the_difference_is_the_probability_weighted_gap_of_log_probabilities() -> None:

@@ -12,8 +12,8 @@ from stages.sft import IGNORED, collate, examples, row_losses, token_weighted_lo
 from stages.tokens import Row
 
 ROWS = [
-    Row("a", "p", "open", [1, 5, 9, 20], [7, 8, 2]),
-    Row("b", "p", "closed", [1, 6], [11, 2]),
+    Row("a", "p", "open", "text", [1, 5, 9, 20], [7, 8, 2]),
+    Row("b", "p", "closed", "text", [1, 6], [11, 2]),
 ]
 
 

@@ -7,9 +7,9 @@ from stages.errors import FolioError
 from stages.tokens import Row
 
 ROWS = [
-    Row("a", "c1", "open", [1, 2, 3], [4, 2]),
-    Row("b", "c1", "closed", [], [2_147_483_647]),  # the largest id that 32 bits hold
-    Row("ü", "c2", "open", [0] * 1000, [7]),
+    Row("a", "c1", "open", "text", [1, 2, 3], [4, 2]),
+    Row("b", "c1", "closed", "text", [], [2_147_483_647]),  # the largest id that 32 bits hold
+    Row("ü", "c2", "open", "text", [0] * 1000, [7]),
 ]
 
 

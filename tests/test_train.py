@@ -20,7 +20,9 @@ LORA: dict[str, Any] = {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": "a
 
 
 def rows(count: int) -> list[tokens.Row]:
-    return [tokens.Row(f"{n}", f"p{n}", "open", [3, 4, 5 + n % 7], [20, 21, 22, 2]) for n in range(count)]
+    return [
+        tokens.Row(f"{n}", f"p{n}", "open", "text", [3, 4, 5 + n % 7], [20, 21, 22, 2]) for n in range(count)
+    ]
 
 
 @pytest.fixture
