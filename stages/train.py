@@ -1,5 +1,6 @@
-"""Token rows to a LoRA adapter: python -m stages.train [override ...]"""
+"""Token rows to an adapter: python -m stages.train [override ...]"""
 
+import gc
 import json
 import math
 from collections.abc import Sequence
@@ -12,79 +13,71 @@ from stages import checkpoints, tokens
 from stages.artifact import whole_folder, write_json
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.language_model import load_model, load_tokenizer, pick_device, pick_dtype
+from stages.language_model import pick_device
 from stages.option import build
 from stages.settings.train import Train
+from stages.trainer import DEVICES, Rows, prepare
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainingArguments
+    from stages.sft import SftTrainer
 
 TOKENS = Path("data/tokens")
 ADAPTER = Path("models/adapter")
 METRICS = Path("metrics/train.json")
-CURVES = Path("plots/train")
 
 
-def arguments(settings: Train, rows: int, folder: Path, fp16: bool) -> "TrainingArguments":
-    """The settings in the trainer's words; evaluation before the first step and each epoch."""
-    from transformers import TrainingArguments
+def learn(settings: Train, method: Any, source: Any, rows: Rows, folder: Path) -> "SftTrainer":
+    """Train, from the last checkpoint in `folder` where there is one, with less at once where memory ends.
 
-    steps = math.ceil(settings.epochs * math.ceil(math.ceil(rows / settings.batch) / settings.accumulation))
-    # The first step of a warm-up has no learning rate: a run of one step must have none.
-    warmup = min(math.ceil(settings.warmup_share * steps), steps - 1)
-    return TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch,
-        per_device_eval_batch_size=settings.batch,
-        gradient_accumulation_steps=settings.accumulation,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.scheduler,
-        warmup_steps=warmup,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.gradient_norm,
-        activation_checkpointing=settings.gradient_checkpointing,
-        train_sampling_strategy="group_by_length",
-        logging_steps=settings.log_steps,
-        eval_strategy="epoch",
-        eval_on_start=True,
-        save_strategy="epoch",
-        save_total_limit=2,
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_loss",
-        greater_is_better=False,
-        restore_callback_states_from_checkpoint=True,
-        fp16=fp16,  # scales the loss, which fp16 would round to nothing
-        seed=settings.seed,
-        use_cpu=pick_device().type == "cpu",
-        dataloader_pin_memory=pick_device().type == "cuda",
-        remove_unused_columns=False,
-        report_to="none",
-    )
-
-
-def fit(trainer: "Trainer", checkpoint: Path | None) -> None:
-    """Train, from `checkpoint` when there is one.
+    A step that is divided among more micro-batches learns from the same rows, so the run stays the
+    same but for rounding.
 
     Raises:
-        FolioError: the device has too little memory.
+        FolioError: the device has too little memory even so.
     """
     import torch
+
+    parts = settings.accumulation
+    while True:
+        trainer = prepare(settings, method, source, rows, (folder, parts))
+        try:
+            fit(trainer, folder)
+        except torch.OutOfMemoryError as error:
+            # Devices that divide their steps differently would wait for each other for ever.
+            if not settings.halve_batch or parts >= settings.batch * settings.accumulation or DEVICES > 1:
+                raise FolioError(OUT_OF_MEMORY) from error
+        else:
+            return trainer
+        parts *= 2
+        print(f"train: out of memory; goes on with each step in {parts} parts")
+        del trainer
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+OUT_OF_MEMORY = (
+    "the device ran out of memory; halve train.batch and double train.accumulation, "
+    "set train.gradient_checkpointing=true, or method=qlora"
+)
+
+
+def fit(trainer: "SftTrainer", folder: Path) -> None:
+    """Train to the end, from the last whole checkpoint in `folder` where there is one."""
     from peft.helpers import disable_input_dtype_casting
 
-    if checkpoint:
+    # The first process removes what is torn before the others look.
+    with trainer.accelerator.main_process_first():
+        checkpoint = checkpoints.last_whole(folder)
+    if checkpoint and trainer.is_world_process_zero():
         print(f"train: goes on from step {checkpoint.name.split('-')[1]} of a run that was stopped")
-    try:
-        # A resumed run has had its first evaluation; another would count against its patience.
-        trainer.args.eval_on_start = checkpoint is None
-        # Autocast chooses the adapters' precision; a cast of each input to fp32 would double the work.
-        with disable_input_dtype_casting(trainer.model):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError as error:
-        raise FolioError(
-            "the device ran out of memory; halve train.batch and double train.accumulation, "
-            "set train.gradient_checkpointing=true, or method=qlora"
-        ) from error
+    if checkpoint and checkpoints.has_stopped(checkpoint):
+        trainer.take(checkpoint)
+        return
+    # A resumed run has had its first evaluation; another would count against its patience.
+    trainer.args.eval_on_start = checkpoint is None
+    # Autocast chooses the adapters' precision; a cast of each input to fp32 would double the work.
+    with disable_input_dtype_casting(trainer.model):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
 
 def losses(history: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -111,7 +104,7 @@ def reproducible(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in entry.items() if not key.endswith(volatile)} for entry in history]
 
 
-def save(trainer: "Trainer", rows: int, identity: str) -> None:
+def save(trainer: "SftTrainer", method: Any, rows: int, identity: str) -> None:
     """Write models/adapter/ with trainer_state.json beside the weights, and metrics/train.json."""
     trainable, total = trainer.model.get_nb_trainable_parameters()
     history = reproducible(trainer.state.log_history)
@@ -137,37 +130,13 @@ def main(config: DictConfig) -> None:
     data = [(TOKENS / f"{side}.parquet").read_bytes() for side in rows]
     run = (source, source.identity, settings, method, *data, *versions())
     with checkpoints.folder(*run) as folder:
-        trainer = prepare(settings, method, source, rows, folder)
-        fit(trainer, checkpoints.last_whole(folder))
-        check(losses(trainer.state.log_history))
-        save(trainer, len(rows["train"]), source.identity)
-    loss = losses(trainer.state.log_history)
-    print(f"train: validation loss {loss['before']:.3f} before, {loss['after']:.3f} after")
-
-
-def prepare(
-    settings: Train, method: Any, source: Any, rows: dict[str, list[tokens.Row]], folder: Path
-) -> "Trainer":
-    """Load the base model, attach the method's adapters and set up the trainer."""
-    from transformers import EarlyStoppingCallback, set_seed
-
-    from stages.curves import Curves
-    from stages.sft import SftTrainer, collate, examples
-
-    set_seed(settings.seed)
-    base = load_model(source.folder(), source.dtype, **method.quantization(source.dtype))
-    dtype = pick_dtype(source.dtype, base.device)
-    fp16 = base.device.type == "cuda" and str(dtype) == "torch.float16"
-    pad = load_tokenizer(source.folder()).pad_token_id
-    return SftTrainer(
-        model=method.attach(base),
-        compute_dtype=dtype,
-        args=arguments(settings, len(rows["train"]), folder, fp16),
-        train_dataset=examples(rows["train"]),
-        eval_dataset=examples(rows["validation"]),
-        data_collator=lambda batch: collate(batch, pad),
-        callbacks=[EarlyStoppingCallback(settings.patience), Curves(CURVES)],
-    )
+        trainer = learn(settings, method, source, rows, folder)
+        loss = losses(trainer.state.log_history)
+        check(loss)
+        if trainer.is_world_process_zero():
+            save(trainer, method, len(rows["train"]), source.identity)
+            print(f"train: validation loss {loss['before']:.3f} before, {loss['after']:.3f} after")
+        trainer.accelerator.wait_for_everyone()
 
 
 def versions() -> list[str]:

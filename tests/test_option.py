@@ -104,7 +104,8 @@ def test_a_wrong_type_is_named(composed: DictConfig, value: Any, reason: str) ->
         (
             "train__scheduler",
             "cosin",
-            "train.scheduler='cosin': input should be 'linear', 'cosine' or 'constant_with_warmup'",
+            "train.scheduler='cosin': input should be 'linear', 'cosine', "
+            "'cosine_with_min_lr', 'constant' or 'constant_with_warmup'",
         ),
     ],
 )

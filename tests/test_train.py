@@ -6,15 +6,19 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from stages import checkpoints, tokens, train
+from stages import checkpoints, tokens, train, trainer
 from stages.method.lora import Lora
 from stages.method.qlora import Qlora
 from stages.settings.train import Train
 
 SETTINGS: dict[str, Any] = {
-    "epochs": 3, "learning_rate": 0.01, "scheduler": "linear", "warmup_share": 0.1, "weight_decay": 0.0,
-    "batch": 4, "accumulation": 1, "gradient_norm": 1.0, "patience": 3, "gradient_checkpointing": False,
-    "log_steps": 1, "seed": 0,
+    "launch": "python", "epochs": 3, "steps": 0, "learning_rate": 0.01, "scheduler": "linear",
+    "minimum_share": 0.1, "warmup_share": 0.1, "optimiser": "adamw", "weight_decay": 0.0,
+    "gradient_norm": 1.0,
+    "neftune_noise": 0.0, "batch": 4, "batch_tokens": 0, "accumulation": 1, "halve_batch": True,
+    "packing": "prefix", "attention": "sdpa", "gradient_checkpointing": False, "torch_compile": False,
+    "log_steps": 1, "evaluate_steps": 0, "save_steps": 0, "save_limit": 2, "patience": 3, "threshold": 0.0,
+    "questions": 0, "answer_tokens": 8, "metrics": [], "bad_share": 0.0, "tensorboard": False, "seed": 0,
 }  # fmt: skip
 LORA: dict[str, Any] = {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": "all-linear"}
 
@@ -38,7 +42,8 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def prepare(source: Any, method: Any, folder: Path, **changes: Any) -> Any:
     sides = {"train": rows(16), "validation": rows(6)}
-    return train.prepare(Train(**SETTINGS | changes), method, source, sides, folder)
+    settings = Train(**SETTINGS | changes)
+    return trainer.prepare(settings, method, source, sides, (folder, settings.accumulation))
 
 
 class StopAt(TrainerCallback):  # type: ignore[misc]
@@ -59,7 +64,7 @@ def test_a_run_stopped_between_checkpoints_goes_on_to_the_same_adapter_and_curve
 ) -> None:
     method = Lora(name="lora", **LORA)
     whole = prepare(source, method, tmp_path / "whole", patience=1)
-    train.fit(whole, None)
+    train.fit(whole, tmp_path / "whole")
     curves = (tmp_path / "plots/train/plots/metrics/train/loss.tsv").read_text(encoding="utf-8")
 
     history = train.reproducible(whole.state.log_history)
@@ -67,13 +72,13 @@ def test_a_run_stopped_between_checkpoints_goes_on_to_the_same_adapter_and_curve
     stopped = prepare(source, method, tmp_path / "stopped", patience=1)
     stopped.add_callback(StopAt(6))  # four steps an epoch: the last checkpoint is of step 4
     with pytest.raises(KeyboardInterrupt):
-        train.fit(stopped, None)
+        train.fit(stopped, tmp_path / "stopped")
     checkpoint = checkpoints.last_whole(tmp_path / "stopped")
     assert checkpoint is not None
     assert checkpoint.name == "checkpoint-4"
 
     resumed = prepare(source, method, tmp_path / "stopped", patience=1)
-    train.fit(resumed, checkpoint)
+    train.fit(resumed, tmp_path / "stopped")
     ours, theirs = weights(resumed), weights(whole)
     assert train.reproducible(resumed.state.log_history) == history
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -85,10 +90,10 @@ def test_the_validation_loss_falls_and_only_the_adapter_learns(
     source: Any, tmp_path: Path, kind: type
 ) -> None:
     more = {"double_quantisation": True} if kind is Qlora else {}
-    trainer = prepare(source, kind(name="method", **LORA, **more), tmp_path / "run")
-    assert all("lora_" in name for name in weights(trainer))
-    train.fit(trainer, None)
-    loss = train.losses(trainer.state.log_history)
+    made = prepare(source, kind(name="method", **LORA, **more), tmp_path / "run")
+    assert all("lora_" in name for name in weights(made))
+    train.fit(made, tmp_path / "run")
+    loss = train.losses(made.state.log_history)
     assert loss["after"] < 0.97 * loss["before"]
 
 
@@ -96,19 +101,19 @@ def test_accumulated_batches_have_the_gradient_of_one_large_batch(source: Any, t
     calm = LORA | {"dropout": 0.0}
     ends = []
     for batch, accumulation in ((8, 1), (2, 4)):
-        trainer = prepare(
+        made = prepare(
             source, Lora(name="lora", **calm), tmp_path / f"{batch}",
             epochs=1, batch=batch, accumulation=accumulation,
         )  # fmt: skip
-        train.fit(trainer, None)
-        ends.append(train.losses(trainer.state.log_history)["after"])
+        train.fit(made, tmp_path / "run")
+        ends.append(train.losses(made.state.log_history)["after"])
     assert ends[0] == pytest.approx(ends[1], rel=1e-4)
 
 
 def test_the_adapter_is_written_with_its_state_and_without_seconds(source: Any, tmp_path: Path) -> None:
-    trainer = prepare(source, Lora(name="lora", **LORA), tmp_path / "run", epochs=1)
-    train.fit(trainer, None)
-    train.save(trainer, 16, "tiny")
+    made = prepare(source, Lora(name="lora", **LORA), tmp_path / "run", epochs=1)
+    train.fit(made, tmp_path / "run")
+    train.save(made, None, 16, "tiny")
     state = (tmp_path / "models/adapter/trainer_state.json").read_text(encoding="utf-8")
     assert '"eval_loss"' in state
     assert "runtime" not in state
@@ -126,12 +131,11 @@ def test_losses_are_taken_before_the_first_step_and_at_the_best_one() -> None:
     assert train.losses(history) == {"before": 3.0, "after": 1.5}
 
 
-@pytest.mark.parametrize(("count", "warmup"), [(1, 0), (4, 0), (5, 1), (16, 2), (400, 30)])
+@pytest.mark.parametrize(("count", "warmup"), [(1, 0), (2, 1), (4, 2), (100, 30)])
 def test_the_warm_up_is_its_share_of_all_steps_and_never_the_whole_run(
     tmp_path: Path, count: int, warmup: int
 ) -> None:
-    # Batches of 4. One epoch over up to 4 rows is a single step; three epochs over 5, 16 and 400
-    # rows are 6, 12 and 300 steps, of which a tenth, rounded up, is 1, 2 and 30.
-    epochs = 1 if count < 5 else 3
-    made = train.arguments(Train(**SETTINGS | {"epochs": epochs}), count, tmp_path, fp16=False)
+    # One epoch of one step; three epochs of 2, 4 and 100 steps, of which a tenth, rounded up, is 1, 2 and 30.
+    epochs = 1 if count == 1 else 3
+    made = trainer.arguments(Train(**SETTINGS | {"epochs": epochs}), count, 1, tmp_path, "torch.float32")
     assert made.warmup_steps == warmup

@@ -1,8 +1,8 @@
 """Settings of the train stage."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.option import setting
 
@@ -11,15 +11,40 @@ from stages.option import setting
 class Train:
     """One supervised fine-tuning run."""
 
+    launch: str
     epochs: float = Field(gt=0)
+    steps: int = Field(ge=0)
     learning_rate: float = Field(gt=0)
-    scheduler: Literal["linear", "cosine", "constant_with_warmup"]
+    scheduler: Literal["linear", "cosine", "cosine_with_min_lr", "constant", "constant_with_warmup"]
+    minimum_share: float = Field(ge=0, lt=1)
     warmup_share: float = Field(ge=0, lt=1)
+    optimiser: Literal["adamw", "paged_adamw", "paged_adamw_8bit"]
     weight_decay: float = Field(ge=0)
-    batch: int = Field(ge=1)
-    accumulation: int = Field(ge=1)
     gradient_norm: float = Field(gt=0)
-    patience: int = Field(ge=1)
+    neftune_noise: float = Field(ge=0)
+    batch: int = Field(ge=1)
+    batch_tokens: int = Field(ge=0)
+    accumulation: int = Field(ge=1)
+    halve_batch: bool
+    packing: Literal["prefix", "rows", "none"]
+    attention: Literal["sdpa", "eager", "flash_attention_2"]
     gradient_checkpointing: bool
+    torch_compile: bool
     log_steps: int = Field(ge=1)
+    evaluate_steps: int = Field(ge=0)
+    save_steps: int = Field(ge=0)
+    save_limit: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    threshold: float = Field(ge=0)
+    questions: int = Field(ge=0)
+    answer_tokens: int = Field(ge=1)
+    metrics: list[Any]
+    bad_share: float = Field(ge=0, lt=1)
+    tensorboard: bool
     seed: int
+
+    @model_validator(mode="after")
+    def _a_command(self) -> "Train":
+        if not self.launch.split()[:1]:
+            raise ValueError("train.launch is empty; set it to python or to an accelerate launch line")
+        return self

@@ -1,0 +1,175 @@
+"""Rows that share a prefix, laid out so that each shared token is computed once, exactly.
+
+The rows of a micro-batch form a prefix tree: a token sees its ancestors and itself, and its
+position is its depth, so that its loss and gradients are those of the row alone.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+    from stages.tokens import Row
+
+Packing = Literal["prefix", "rows", "none"]
+Ids = npt.NDArray[np.int64]
+
+
+def shared(one: Ids, other: Ids) -> int:
+    """Number of tokens that two rows have in common from their start."""
+    length = min(len(one), len(other))
+    differs = one[:length] != other[:length]
+    return int(differs.argmax()) if differs.any() else length
+
+
+def inputs(rows: Iterable["Row"]) -> list[Ids]:
+    """What the model reads of each row: all but the last token, from which nothing is predicted."""
+    return [np.array([*row.prompt, *row.completion[:-1]]) for row in rows]
+
+
+class Stretch:
+    """Rows in the order of their tokens, in which neighbours share the longest prefixes."""
+
+    def __init__(self, rows: Sequence[Ids], share: bool = True) -> None:
+        self.order = sorted(range(len(rows)), key=lambda i: rows[i].tolist())
+        lengths = [len(rows[i]) for i in self.order]
+        common = [shared(rows[i], rows[j]) for i, j in zip(self.order, self.order[1:], strict=False)]
+        # What a row adds to the one before it in the same tree.
+        self._first = lengths
+        self._next = [length - (k if share else 0) for length, k in zip(lengths, [0, *common], strict=False)]
+
+    def width(self) -> int:
+        """Tokens of one tree over all rows."""
+        return self._first[0] + sum(self._next[1:]) if self._first else 0
+
+    def cut(self, capacity: int) -> list[int]:
+        """The fewest runs of neighbours whose trees hold at most `capacity` tokens: where each begins.
+
+        A row that is longer has a run of its own.
+        """
+        starts, used = [], capacity + 1
+        for at, (first, more) in enumerate(zip(self._first, self._next, strict=True)):
+            if used + more > capacity:
+                starts.append(at)
+                used = first
+            else:
+                used += more
+        return starts
+
+    def capacity(self, runs: int) -> int:
+        """The smallest capacity at which `cut` makes at most so many runs."""
+        low, high = max(self._first, default=0), self.width()
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if len(self.cut(middle)) <= runs else (middle + 1, high)
+        return low
+
+    def runs(self, starts: Sequence[int]) -> list[list[int]]:
+        """The rows of each run, by their index in what was given."""
+        ends = [*starts[1:], len(self.order)]
+        return [self.order[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def split(rows: Sequence[Ids], parts: int, share: bool = True) -> list[list[int]]:
+    """Divide rows into `parts` micro-batches of about equal work; some are empty where rows are few."""
+    stretch = Stretch(rows, share)
+    runs = stretch.runs(stretch.cut(stretch.capacity(parts)))
+    return runs + [[] for _ in range(parts - len(runs))]
+
+
+def trees(rows: Sequence[Ids], pair_cost: float, share: bool = True) -> list[list[int]]:
+    """Divide a micro-batch into trees of about equal width, so that computing them costs the least.
+
+    They are padded to the widest. A token costs 1 in the linear layers, and `pair_cost` for every
+    token of its tree, since attention is computed in full and then masked.
+    """
+    stretch = Stretch(rows, share)
+    best, least = [0], math.inf
+    for runs in range(1, len(rows) + 1):
+        capacity = stretch.capacity(runs)
+        starts = stretch.cut(capacity)
+        cost = len(starts) * capacity * (1 + pair_cost * capacity)
+        if cost < least:
+            best, least = starts, cost
+    return stretch.runs(best)
+
+
+def pack(rows: Sequence["Row"], pad: int, pair_cost: float, packing: Packing) -> "dict[str, torch.Tensor]":
+    """Lay rows out as a micro-batch of prefix trees.
+
+    Returns:
+        input_ids, position_ids [trees, width]; attention_mask, true where a query (row) may see a
+        key (column), [trees, 1, width, width], or for `none` [rows, width], padded on the left;
+        index [labels], the place in the flattened input_ids that predicts each label; labels
+        [labels], row after row; tokens [], of all rows as if each stood alone.
+    """
+    if packing == "none":
+        return _tensors(*_padded(rows, pad), rows)
+    ids = inputs(rows)
+    divided = trees(ids, pair_cost, packing == "prefix") if rows else [[]]
+    return _tensors(*_laid(rows, ids, divided, packing == "prefix", pad), rows)
+
+
+Layout = tuple[Ids, Ids, npt.NDArray[np.bool_], list[Ids]]
+
+
+def _padded(rows: Sequence["Row"], pad: int) -> Layout:
+    """One row in each line, padded on the left."""
+    ids = inputs(rows) or [np.zeros(1, dtype=np.int64)]
+    width = max(map(len, ids))
+    tokens = np.full((len(ids), width), pad)
+    mask = np.zeros((len(ids), width), dtype=np.bool_)
+    paths = []
+    for line, row in enumerate(ids):
+        tokens[line, width - len(row) :] = row
+        mask[line, width - len(row) :] = True
+        paths.append(line * width + np.arange(width - len(row), width))
+    return tokens, (mask.cumsum(1) - 1).clip(min=0), mask, paths
+
+
+def _laid(rows: Sequence["Row"], ids: list[Ids], divided: list[list[int]], share: bool, pad: int) -> Layout:
+    width = max(1, *(_width([ids[i] for i in tree], share) for tree in divided))
+    tokens = np.full((len(divided), width), pad)
+    positions = np.zeros_like(tokens)
+    mask = np.zeros((len(divided), 1, width, width), dtype=np.bool_)
+    # What pads sees itself: attention over nothing would give no number.
+    mask[:, 0, np.arange(width), np.arange(width)] = True
+    paths = [np.empty(0, dtype=np.int64)] * len(rows)
+    for line, tree in enumerate(divided):
+        path, before, used = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), 0
+        for i in tree:
+            known = shared(before, ids[i]) if share else 0
+            new = np.arange(used, used + len(ids[i]) - known)
+            path, before, used = np.concatenate([path[:known], new]), ids[i], used + len(new)
+            tokens[line, new] = ids[i][known:]
+            positions[line, new] = np.arange(known, len(path))
+            mask[line, 0, new[:, None], path] = np.tri(len(new), len(path), known, dtype=np.bool_)
+            paths[i] = line * width + path
+    return tokens, positions, mask, paths
+
+
+def _width(rows: Sequence[Ids], share: bool) -> int:
+    return Stretch(rows, share).width()
+
+
+def _tensors(
+    ids: Ids, positions: Ids, mask: npt.NDArray[np.bool_], paths: Sequence[Ids], rows: Sequence["Row"]
+) -> "dict[str, torch.Tensor]":
+    import torch
+
+    empty = np.empty(0, dtype=np.int64)
+    index = [path[len(row.prompt) - 1 :] for path, row in zip(paths, rows, strict=False)]
+    labels = [np.array(row.completion) for row in rows]
+    return {
+        "input_ids": torch.from_numpy(ids),
+        "position_ids": torch.from_numpy(positions),
+        "attention_mask": torch.from_numpy(mask),
+        "index": torch.from_numpy(np.concatenate([empty, *index])),
+        "labels": torch.from_numpy(np.concatenate([empty, *labels])),
+        "tokens": torch.tensor(sum(len(row.prompt) + len(row.completion) for row in rows)),
+    }

@@ -1,0 +1,169 @@
+"""A trainer as the settings describe it: steps, packing, precision, schedule, callbacks."""
+
+import math
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stages import tokens
+from stages.errors import FolioError
+from stages.language_model import load_model, load_tokenizer, pick_device, pick_dtype
+from stages.settings.train import Train
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import TrainerCallback, TrainingArguments
+
+    from stages.packing import Packing
+    from stages.sft import SftTrainer
+    from stages.steps import Steps
+
+CURVES = Path("plots/train")
+Rows = dict[str, list[tokens.Row]]
+# Processes that an accelerate launch line starts; torch's own names.
+DEVICES = int(os.environ.get("WORLD_SIZE", "1"))
+OPTIMISERS = {
+    "adamw": "adamw_torch",
+    "paged_adamw": "paged_adamw_32bit",
+    "paged_adamw_8bit": "paged_adamw_8bit",
+}
+
+
+def arguments(settings: Train, count: int, parts: int, folder: Path, dtype: str) -> "TrainingArguments":
+    """The settings in the trainer's words, for epochs of `count` steps, each of `parts` on every device.
+
+    Raises:
+        FolioError: the optimiser does not run on this device.
+    """
+    from transformers import TrainingArguments
+
+    device = pick_device().type
+    if device != "cuda" and settings.optimiser != "adamw":
+        raise FolioError(f"train.optimiser={settings.optimiser} needs CUDA; set it to adamw")
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings.batch,
+        per_device_eval_batch_size=settings.batch,
+        gradient_accumulation_steps=parts,
+        optim=OPTIMISERS[settings.optimiser],
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.gradient_norm,
+        neftune_noise_alpha=settings.neftune_noise or None,
+        activation_checkpointing=settings.gradient_checkpointing,
+        torch_compile=settings.torch_compile,
+        logging_steps=settings.log_steps,
+        fp16=device == "cuda" and dtype == "torch.float16",  # scales the loss: fp16 would round it to nothing
+        seed=settings.seed,
+        use_cpu=device == "cpu",
+        ddp_backend="gloo" if device == "cpu" and DEVICES > 1 else None,
+        ddp_find_unused_parameters=False,
+        dataloader_pin_memory=device == "cuda",
+        remove_unused_columns=False,
+        report_to="none",
+        **schedule(settings, count),
+        **watch(settings),
+    )
+
+
+def schedule(settings: Train, count: int) -> dict[str, Any]:
+    """How long the run is, and how the learning rate goes, for epochs of `count` steps."""
+    total = settings.steps or math.ceil(settings.epochs * count)
+    minimum = {"min_lr_rate": settings.minimum_share}
+    return {
+        "num_train_epochs": settings.epochs,
+        "max_steps": settings.steps or -1,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.scheduler,
+        "lr_scheduler_kwargs": minimum if settings.scheduler == "cosine_with_min_lr" else None,
+        # The first step of a warm-up has no learning rate: a run of one step must have none.
+        "warmup_steps": min(math.ceil(settings.warmup_share * total), total - 1),
+    }
+
+
+def watch(settings: Train) -> dict[str, Any]:
+    """When to evaluate and save: before the first step, and then by steps or epochs; the best is kept."""
+    interval = "steps" if settings.evaluate_steps else "epoch"
+    every = settings.evaluate_steps or 1  # not read where epochs count
+    return {
+        "eval_strategy": interval,
+        "eval_steps": every,
+        "eval_on_start": True,
+        "save_strategy": interval,
+        "save_steps": every,
+        "save_total_limit": settings.save_limit,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "eval_loss",
+        "greater_is_better": False,
+        "restore_callback_states_from_checkpoint": True,
+    }
+
+
+def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: tuple[Path, int]) -> "SftTrainer":
+    """Load the base model, attach what learns and set up the trainer.
+
+    `place` is the folder of the checkpoints, and into how many micro-batches a device divides a step.
+    """
+    from transformers import set_seed
+
+    from stages.packing import inputs, pack
+    from stages.sft import Labelled, SftTrainer, pair_cost
+    from stages.steps import Steps
+
+    set_seed(settings.seed)
+    folder, parts = place
+    tokenizer = load_tokenizer(source.folder())
+    base = load_model(
+        source.folder(),
+        source.dtype,
+        attn_implementation=settings.attention,
+        **method.quantization(source.dtype),
+    )
+    dtype = pick_dtype(source.dtype, base.device)
+    model = method.attach(base)
+    labelled = Labelled(model)
+    packing = choose_packing(settings, model, labelled, rows, dtype)
+    size = settings.accumulation * DEVICES
+    steps = Steps(
+        inputs(rows["train"]), settings.batch * size, settings.batch_tokens * size, packing, settings.seed
+    )
+    return SftTrainer(
+        model=model,
+        args=arguments(settings, steps.count(), parts, folder, str(dtype)),
+        compute_dtype=dtype,
+        labelled=labelled,
+        steps=steps,
+        layout=partial(pack, pad=tokenizer.pad_token_id, pair_cost=pair_cost(model), packing=packing),
+        train_dataset=rows["train"],
+        eval_dataset=rows["validation"],
+        callbacks=callbacks(settings, steps),
+    )
+
+
+def choose_packing(settings: Train, model: Any, labelled: Any, rows: Rows, dtype: "torch.dtype") -> "Packing":
+    """The layout of rows that is asked for, or `none`, said aloud, where the model cannot do it."""
+    from stages.sft import obstacle
+
+    if settings.packing == "none":
+        return "none"
+    reason = (
+        "NEFTune's noise is a row's own"
+        if settings.neftune_noise
+        else obstacle(model, labelled, [row for side in rows.values() for row in side], dtype)
+    )
+    if reason:
+        print(f"train: rows are padded, not packed: {reason}")
+    return "none" if reason else settings.packing
+
+
+def callbacks(settings: Train, steps: "Steps") -> list["TrainerCallback"]:
+    """Early stopping, checkpoints between evaluations and curves."""
+    from transformers import EarlyStoppingCallback
+
+    from stages.curves import Curves
+    from stages.saving import Saving
+
+    made = [EarlyStoppingCallback(settings.patience, settings.threshold), Curves(CURVES)]
+    if settings.save_steps:
+        made.append(Saving(settings.save_steps, 0 if settings.evaluate_steps else steps.count()))
+    return made
