@@ -116,7 +116,7 @@ def save(trainer: "SftTrainer", method: Any, rows: int, identity: str) -> None:
     with whole_folder(ADAPTER) as folder:
         trainer.model.save_pretrained(str(folder), save_embedding_layers=False)
         state = {"best_step": trainer.state.best_global_step, "log_history": history}
-        text = json.dumps(state, indent=2) + "\n"
+        text = json.dumps(state, indent=2, sort_keys=True) + "\n"
         (folder / "trainer_state.json").write_text(text, encoding="utf-8")
     figures = {"rows": rows, "parameters": total, "trainable": trainable}
     write_json(METRICS, figures | {"steps": trainer.state.global_step, "loss": losses(history)})

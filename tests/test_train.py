@@ -7,6 +7,7 @@ import torch
 from transformers import TrainerCallback
 
 from stages import checkpoints, tokens, train, trainer
+from stages.errors import FolioError
 from stages.method.lora import Lora
 from stages.method.qlora import Qlora
 from stages.settings.train import Train
@@ -139,3 +140,130 @@ def test_the_warm_up_is_its_share_of_all_steps_and_never_the_whole_run(
     epochs = 1 if count == 1 else 3
     made = trainer.arguments(Train(**SETTINGS | {"epochs": epochs}), count, 1, tmp_path, "torch.float32")
     assert made.warmup_steps == warmup
+
+
+def logged(made: Any, name: str) -> list[float]:
+    return [entry[name] for entry in made.state.log_history if name in entry]
+
+
+class Scarce(torch.nn.Module):
+    """Memory for so many tokens at once."""
+
+    def __init__(self, model: Any, tokens_at_once: int) -> None:
+        super().__init__()
+        model.register_forward_pre_hook(self._check, with_kwargs=True)
+        self.limit = tokens_at_once
+
+    def _check(self, _: Any, arguments: Any, named: dict[str, Any]) -> None:
+        if torch.is_grad_enabled() and named["input_ids"].numel() > self.limit:
+            raise torch.OutOfMemoryError
+
+
+def scarce(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    build = trainer.prepare
+
+    def prepare(*arguments: Any) -> Any:
+        made = build(*arguments)
+        Scarce(made.model, limit)
+        return made
+
+    monkeypatch.setattr(train, "prepare", prepare)
+
+
+def learn(source: Any, folder: Path, **changes: Any) -> Any:
+    folder.mkdir()
+    method = Lora(name="lora", **LORA | {"dropout": 0.0})
+    sides = {"train": rows(16), "validation": rows(6)}
+    return train.learn(Train(**SETTINGS | changes), method, source, sides, folder)
+
+
+def test_out_of_memory_it_goes_on_with_half_the_batch_and_learns_the_same(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plenty = learn(source, tmp_path / "plenty", packing="rows")
+    scarce(monkeypatch, limit=12)  # two rows of six tokens; a step has four
+    little = learn(source, tmp_path / "little", packing="rows")
+    assert "out of memory; goes on with each step in 2 parts" in capsys.readouterr().out
+    assert logged(little, "loss") == pytest.approx(logged(plenty, "loss"), rel=1e-4)
+    assert logged(little, "eval_loss") == pytest.approx(logged(plenty, "eval_loss"), rel=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{"halve_batch": False}, {"batch": 1}])
+def test_where_nothing_is_left_to_halve_it_says_what_would_help(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    scarce(monkeypatch, limit=5)
+    wanted = "out of memory.*halve train.batch and double train.accumulation.*gradient_checkpointing.*qlora"
+    with pytest.raises(FolioError, match=wanted):
+        learn(source, tmp_path / "run", **changes)
+
+
+def test_evaluation_and_checkpoints_by_steps(source: Any, tmp_path: Path) -> None:
+    made = learn(source, tmp_path / "run", steps=7, evaluate_steps=3, save_steps=2, save_limit=9)
+    assert [entry["step"] for entry in made.state.log_history if "eval_loss" in entry] == [0, 3, 6, 7]
+    assert made.state.global_step == 7
+    names = sorted(path.name for path in (tmp_path / "run").glob("checkpoint-*"))
+    # At each second step, at each evaluation and at the end.
+    assert names == [f"checkpoint-{step}" for step in (2, 3, 4, 6, 7)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"packing": "none"}, {"packing": "rows"}, {"neftune_noise": 5.0}, {"batch_tokens": 30},
+        {"attention": "eager"}, {"gradient_checkpointing": True}, {"scheduler": "cosine_with_min_lr"},
+        {"scheduler": "constant"}, {"accumulation": 3, "batch": 2},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_loss_falls_under_each_setting(source: Any, tmp_path: Path, changes: dict[str, Any]) -> None:
+    made = learn(source, tmp_path / "run", **changes)
+    loss = train.losses(made.state.log_history)
+    assert loss["after"] < 0.97 * loss["before"]
+
+
+@pytest.mark.parametrize("changes", [{"packing": "rows"}, {"packing": "none"}, {"attention": "eager"}])
+def test_validation_loss_does_not_depend_on_the_layout(
+    source: Any, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    before = [
+        logged(learn(source, tmp_path / name, steps=1, **more), "eval_loss")[0]
+        for name, more in (("tree", {}), ("other", changes))
+    ]
+    assert before[0] == pytest.approx(before[1], abs=1e-5)
+
+
+def test_the_least_learning_rate_is_its_share(source: Any, tmp_path: Path) -> None:
+    rates = {}
+    for scheduler in ("cosine", "cosine_with_min_lr", "constant"):
+        made = learn(source, tmp_path / scheduler, scheduler=scheduler, warmup_share=0.0)
+        rates[scheduler] = logged(made, "learning_rate")
+    # The twelfth of twelve steps stands at 11/12 of half a cosine: (1 + cos(pi 11/12)) / 2 = 0.017037.
+    assert rates["cosine"][-1] == pytest.approx(0.01 * 0.017037, rel=1e-3)
+    assert rates["cosine_with_min_lr"][-1] == pytest.approx(0.01 * (0.1 + 0.9 * 0.017037), rel=1e-3)
+    assert set(rates["constant"]) == {0.01}
+
+
+def test_early_stopping_obeys_its_threshold_and_the_best_is_kept(source: Any, tmp_path: Path) -> None:
+    made = learn(source, tmp_path / "run", patience=1, threshold=50.0)
+    # The second evaluation is not better than the first by fifty nats: it stops there, after two epochs.
+    assert made.state.global_step == 8
+
+
+def test_a_run_killed_after_it_stopped_early_takes_its_best_checkpoint(source: Any, tmp_path: Path) -> None:
+    method = Lora(name="lora", **LORA)
+    first = prepare(source, method, tmp_path / "run", patience=1, threshold=50.0)
+    train.fit(first, tmp_path / "run")
+    again = prepare(source, method, tmp_path / "run", patience=1, threshold=50.0)
+    train.fit(again, tmp_path / "run")
+    ours, theirs = weights(again), weights(first)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    history = train.reproducible(first.state.log_history)
+    assert [e for e in train.reproducible(again.state.log_history) if len(e) > 2] == [
+        e for e in history if len(e) > 2
+    ]
+
+
+def test_an_optimiser_of_another_device_is_refused_in_words(source: Any, tmp_path: Path) -> None:
+    with pytest.raises(FolioError, match=r"train.optimiser=paged_adamw needs CUDA; set it to adamw"):
+        learn(source, tmp_path / "run", optimiser="paged_adamw")

@@ -1,0 +1,50 @@
+"""A folder in which the real train stage runs on the tiny model: few steps, full precision."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from stages import tokens
+from tests.imports import ROOT
+
+PLAIN = (
+    "train.questions=0", "train.batch=4", "train.epochs=3", "train.learning_rate=0.01", "train.patience=9",
+    "method.dropout=0.1",
+)  # fmt: skip
+
+
+def row(n: int) -> tokens.Row:
+    # Three questions on a passage of twenty tokens.
+    passage = [5 + (n // 3 * 7 + k * 11) % 200 for k in range(20)]
+    answer = [20 + n % 5, 21, 22 + n % 3, 1]
+    return tokens.Row(f"{n}", f"p{n // 3}", "open", "text", [0, *passage, 3 + n % 200, 9 + n % 7], answer)
+
+
+def prepared(folder: Path, model: Path, train: int = 32, validation: int = 6) -> list[str]:
+    """Write token rows into `folder` and return the overrides that name the tiny model."""
+    tokens.write(folder / "data/tokens/train.parquet", [row(n) for n in range(train)])
+    tokens.write(folder / "data/tokens/validation.parquet", [row(n) for n in range(300, 300 + validation)])
+    return ["model=folder", f"model.path={model}", "model.dtype=float32"]
+
+
+def run(folder: Path, *words: str, launch: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
+    own = {"FOLIO_CACHE": str(folder / "cache"), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *launch, "-m", "stages.train", *words],
+        cwd=folder, env=os.environ | own, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    state = json.loads((folder / "models/adapter/trainer_state.json").read_text(encoding="utf-8"))
+    logged: list[dict[str, Any]] = state["log_history"]
+    return logged
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """Every file that a run left, but for what tells of time."""
+    left = [path for top in ("models", "plots/train", "metrics") for path in (folder / top).rglob("*")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in left if path.is_file()}
