@@ -22,7 +22,7 @@ CONF = Path("conf")
 PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 # Top-level keys that are plain values, not options.
-PLAIN = ("seed", "language")
+PLAIN = ("seed", "language", "tensorboard")
 # Groups of which several options are chosen at once, each under its own name.
 SEVERAL = ("filter", "metric")
 

@@ -106,7 +106,7 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         labelled: Labelled,
         steps: Steps,
         layout: Callable[[Sequence["Row"]], Batch],
-        quiz: Callable[[Any], dict[str, float]] | None = None,
+        quiz: Callable[[Any, torch.dtype], dict[str, float]] | None = None,
         **arguments: Any,
     ) -> None:
         super().__init__(data_collator=layout, **arguments)
@@ -168,8 +168,8 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         # Beyond e^700 a float overflows; such a model is broken, and the figure still says so.
         figures = {"eval_loss": loss, "eval_perplexity": math.exp(min(loss, 700.0))}
         if self._quiz:
-            quiz = self._quiz(self.accelerator.unwrap_model(self.model))
-            figures |= {f"eval_{name}": value for name, value in quiz.items()}
+            said = self._quiz(self.accelerator.unwrap_model(self.model), self._compute_dtype)
+            figures |= {f"eval_{name}": value for name, value in said.items()}
         self.log(figures)
         seen = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
         self.control: Any = seen

@@ -18,3 +18,21 @@ def side(passage: str, seed: int, test_share: float, validation_share: float) ->
     if place < test_share:
         return "test"
     return "validation" if place < test_share + validation_share else "train"
+
+
+def fold_of(passage: str, seed: int, folds: int) -> int:
+    """The one of `folds` equal parts, from 0, in which a passage's position lies: the fold that tests it."""
+    # A hash of ones alone rounds to a position of 1.
+    return min(int(position(passage, seed, "split") * folds), folds - 1)
+
+
+def fold_side(passage: str, seed: int, folds: int, fold: int, validation_share: float) -> Side:
+    """The side of a passage in one fold of a cross-validation; another passage never moves it.
+
+    Each fold draws its validation side anew, independently of the folds, from the passages that it
+    does not test; `validation_share` is of all passages, and less than 1 - 1 / `folds`.
+    """
+    if fold_of(passage, seed, folds) == fold:
+        return "test"
+    place = position(passage, seed, f"validation {fold} of {folds}")
+    return "validation" if place < validation_share / (1 - 1 / folds) else "train"

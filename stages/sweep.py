@@ -1,6 +1,7 @@
 """One Hydra job = one DVC experiment: python -m stages.sweep -m method.r=8,16 train.batch=4,8"""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -15,19 +16,22 @@ from stages.errors import FolioError
 from stages.option import build
 
 # git refuses more than a file name holds, and a column of `dvc exp show` should stay readable.
-LONGEST = 60
+LONGEST = 80
+REASON = 500  # characters of what DVC said, at most
 
 
 def experiment_name(overrides: Sequence[str]) -> str:
-    """A name that git accepts and a person can read: `r=8,learning_rate=0.0001`.
+    """A name that git accepts and a person can read: `method.r=8,train.learning_rate=0.0001`.
+
+    Groups stay in it: `train.batch=8` and `evaluate.batch=8` are two experiments.
 
     Raises:
         FolioError: there is nothing to name it after.
     """
     if not overrides:
         raise FolioError("a sweep needs overrides, as in: python -m stages.sweep -m method.r=8,16")
-    short = (re.sub(r"^[+~]*(?:[\w@/]+\.)*", "", override) for override in overrides)
-    whole = ",".join(short)
+    # `model@generator.model=hub` chooses an option for generator.model.
+    whole = ",".join(re.sub(r"^[+~]*(?:[\w/]+@)?", "", override) for override in overrides)
     name = re.sub(r"\.{2,}", ".", re.sub(r"[^\w=,.+-]+", "-", whole)).strip("-.,")
     if name == whole and len(name) <= LONGEST and not name.endswith(".lock"):
         return name
@@ -44,37 +48,56 @@ def run_dvc(*words: str) -> str:
     """
     done = subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        words_of_dvc = (done.stderr or done.stdout).strip().splitlines()
-        reason = next((line for line in words_of_dvc if line.startswith(("folio:", "ERROR:"))), "")
-        raise FolioError(f"dvc {' '.join(words[:2])} failed: {reason or words_of_dvc[-1:]}")
+        lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit status {done.returncode}"]
+        reason = next((line for line in lines if line.startswith(("folio:", "ERROR:"))), lines[-1])
+        # A stage may quote a document; what would move the cursor of a terminal does not pass.
+        shown = "".join(sign if sign.isprintable() else " " for sign in reason[:REASON])
+        raise FolioError(f"dvc {' '.join(words[:2])} failed: {shown}")
     return done.stdout
 
 
-def untracked_documents() -> list[str]:
-    """Files in data/raw that git does not know: an experiment's own checkout would lack them."""
+def check_documents() -> None:
+    """Refuse files in data/raw that git does not know: an experiment's own checkout would lack them.
+
+    Raises:
+        FolioError: there is one, or this is no git checkout.
+    """
     words = ["git", "ls-files", "--others", "--exclude-standard", "data/raw"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FolioError(f"git: {done.stderr.strip()}; a sweep needs a git checkout")
-    return done.stdout.splitlines()
+    if missing := done.stdout.splitlines():
+        raise FolioError(f"git does not know {missing[0]}: `git add` or `dvc add` it before a sweep")
 
 
-def run(overrides: Sequence[str]) -> str:
-    """Run one experiment in a checkout of its own and return its name.
+def run(overrides: Sequence[str], name: str) -> None:
+    """Run one experiment in a checkout of its own.
 
     An experiment of that name, which an earlier sweep left, is replaced.
 
     Raises:
-        FolioError: a document is not tracked, or a stage failed.
+        FolioError: a stage failed.
     """
-    if missing := untracked_documents():
-        raise FolioError(f"git does not know {missing[0]}: `git add` or `dvc add` it before a sweep")
-    name = experiment_name(overrides)
     if name in run_dvc("exp", "list", "--name-only").split():
         run_dvc("exp", "remove", name)
     settings = [word for override in overrides for word in ("-S", override)]
     run_dvc("exp", "run", "--temp", "-n", name, *settings)
-    return name
+
+
+def figures(name: str, file: str) -> Any:
+    """What stands in a JSON file of figures of an experiment.
+
+    Raises:
+        FolioError: the experiment has no such file.
+    """
+    import dvc.api
+    from dvc.exceptions import DvcException
+
+    try:
+        # dvc.api.metrics_show would read the working tree's file too, which need not be there.
+        return json.loads(dvc.api.read(file, rev=name))
+    except (DvcException, ValueError) as error:
+        raise FolioError(f"{file} of experiment {name} cannot be read: {error}") from error
 
 
 def objective(name: str, path: str) -> float:
@@ -83,14 +106,8 @@ def objective(name: str, path: str) -> float:
     Raises:
         FolioError: the experiment has no such figure.
     """
-    import dvc.api
-    from dvc.exceptions import DvcException
-
     file, _, keys = path.partition(":")
-    try:
-        value: Any = dvc.api.metrics_show(file, rev=name)
-    except DvcException as error:
-        raise FolioError(f"sweep.objective={path} cannot be read: {error}") from error
+    value = figures(name, file)
     for key in keys.split("."):
         value = value.get(key) if isinstance(value, dict) else None
     if not isinstance(value, int | float):
@@ -102,7 +119,10 @@ def objective(name: str, path: str) -> float:
 def main(config: DictConfig) -> float:
     """Run the job's experiment and return its objective to Hydra's sweeper."""
     settings = build(config, "sweep")
-    name = run(list(HydraConfig.get().overrides.task))
+    check_documents()
+    overrides = list(HydraConfig.get().overrides.task)
+    name = experiment_name(overrides)
+    run(overrides, name)
     value = objective(name, settings.objective)
     print(f"sweep: {name}: {settings.objective} = {value:g}")
     return value

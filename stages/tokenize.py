@@ -32,16 +32,29 @@ def divide(pairs: Iterable[jsonl.Record], settings: Tokenize) -> dict[split.Side
         FolioError: a side that is needed stays empty.
     """
     sides: dict[split.Side, list[jsonl.Record]] = {"train": [], "validation": [], "test": []}
-    shares = settings.test_share, settings.validation_share
     for pair in pairs:
-        sides[split.side(pair["passage"], settings.seed, *shares)].append(pair)
+        sides[side_of(pair["passage"], settings)].append(pair)
     if missing := [name for name, rows in sides.items() if not rows]:
         counts = ", ".join(f"{len(rows)} {name}" for name, rows in sides.items())
         raise FolioError(
-            f"no pair fell to {' and '.join(missing)} ({counts}); add documents, or raise "
-            f"tokenize.{missing[0]}_share, or change tokenize.seed"
+            f"no pair fell to {' and '.join(missing)} ({counts}); add documents, "
+            f"or {_remedy(missing[0], settings.folds)}, or change tokenize.seed"
         )
     return sides
+
+
+def _remedy(side: str, folds: int) -> str:
+    if side == "train":
+        return "lower tokenize.validation_share"
+    return "lower tokenize.folds" if folds and side == "test" else f"raise tokenize.{side}_share"
+
+
+def side_of(passage: str, settings: Tokenize) -> split.Side:
+    """The side of a passage: in a fold of a cross-validation, or by the test share."""
+    if settings.folds:
+        folds, share = (settings.folds, settings.fold), settings.validation_share
+        return split.fold_side(passage, settings.seed, *folds, share)
+    return split.side(passage, settings.seed, settings.test_share, settings.validation_share)
 
 
 def tokenize(

@@ -4,6 +4,7 @@ import gc
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from stages.errors import FolioError
 from stages.language_model import pick_device
 from stages.option import build
 from stages.settings.train import Train
-from stages.trainer import DEVICES, Rows, prepare
+from stages.trainer import DEVICES, Place, Rows, prepare
 
 if TYPE_CHECKING:
     from stages.sft import SftTrainer
@@ -26,8 +27,8 @@ ADAPTER = Path("models/adapter")
 METRICS = Path("metrics/train.json")
 
 
-def learn(settings: Train, method: Any, source: Any, rows: Rows, folder: Path) -> "SftTrainer":
-    """Train, from the last checkpoint in `folder` where there is one, with less at once where memory ends.
+def learn(settings: Train, method: Any, source: Any, rows: Rows, place: Place) -> "SftTrainer":
+    """Train, from the last checkpoint where there is one, with less at once where memory ends.
 
     A step that is divided among more micro-batches learns from the same rows, so the run stays the
     same but for rounding.
@@ -37,19 +38,22 @@ def learn(settings: Train, method: Any, source: Any, rows: Rows, folder: Path) -
     """
     import torch
 
-    parts = settings.accumulation
     while True:
-        trainer = prepare(settings, method, source, rows, (folder, parts))
+        trainer = prepare(settings, method, source, rows, place)
         try:
-            fit(trainer, folder)
+            fit(trainer, place.checkpoints)
         except torch.OutOfMemoryError as error:
             # Devices that divide their steps differently would wait for each other for ever.
-            if not settings.halve_batch or parts >= settings.batch * settings.accumulation or DEVICES > 1:
+            if (
+                not settings.halve_batch
+                or place.parts >= settings.batch * settings.accumulation
+                or DEVICES > 1
+            ):
                 raise FolioError(OUT_OF_MEMORY) from error
         else:
             return trainer
-        parts *= 2
-        print(f"train: out of memory; goes on with each step in {parts} parts")
+        place = replace(place, parts=2 * place.parts)
+        print(f"train: out of memory; goes on with each step in {place.parts} parts")
         del trainer
         gc.collect()
         torch.cuda.empty_cache()
@@ -130,13 +134,28 @@ def main(config: DictConfig) -> None:
     data = [(TOKENS / f"{side}.parquet").read_bytes() for side in rows]
     run = (source, source.identity, settings, method, *data, *versions())
     with checkpoints.folder(*run) as folder:
-        trainer = learn(settings, method, source, rows, folder)
+        place = Place(folder, settings.accumulation, curves_of(folder) if config.tensorboard else None)
+        trainer = learn(settings, method, source, rows, place)
         loss = losses(trainer.state.log_history)
         check(loss)
         if trainer.is_world_process_zero():
             save(trainer, method, len(rows["train"]), source.identity)
             print(f"train: validation loss {loss['before']:.3f} before, {loss['after']:.3f} after")
         trainer.accelerator.wait_for_everyone()
+
+
+def curves_of(checkpoints: Path) -> Path:
+    """Where TensorBoard finds the curves of a run; said, since it is outside of the project.
+
+    Raises:
+        FolioError: it is not installed.
+    """
+    from stages.curves import TensorBoard
+
+    TensorBoard.check()
+    folder = checkpoints.parent.parent / "tensorboard" / checkpoints.name[:12]
+    print(f"train: curves for `tensorboard --logdir {folder}`")
+    return folder
 
 
 def versions() -> list[str]:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback, TrainingArguments
 
     from stages.packing import Packing
+    from stages.quiz import Quiz
     from stages.sft import SftTrainer
     from stages.steps import Steps
 
 CURVES = Path("plots/train")
+SPEED = Path("plots/speed")
 Rows = dict[str, list[tokens.Row]]
 # Processes that an accelerate launch line starts; torch's own names.
 DEVICES = int(os.environ.get("WORLD_SIZE", "1"))
@@ -99,45 +102,59 @@ def watch(settings: Train) -> dict[str, Any]:
     }
 
 
-def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: tuple[Path, int]) -> "SftTrainer":
-    """Load the base model, attach what learns and set up the trainer.
+@dataclass(frozen=True)
+class Place:
+    """Where a run keeps its checkpoints and, where wanted, TensorBoard's files; how it divides its steps."""
 
-    `place` is the folder of the checkpoints, and into how many micro-batches a device divides a step.
-    """
+    checkpoints: Path
+    parts: int
+    tensorboard: Path | None = None
+
+
+def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: Place) -> "SftTrainer":
+    """Load the base model, attach what learns and set up the trainer."""
     from transformers import set_seed
 
     from stages.packing import inputs, pack
+    from stages.progress import show
     from stages.sft import Labelled, SftTrainer, pair_cost
     from stages.steps import Steps
 
     set_seed(settings.seed)
-    folder, parts = place
     tokenizer = load_tokenizer(source.folder())
-    base = load_model(
-        source.folder(),
-        source.dtype,
-        attn_implementation=settings.attention,
-        **method.quantization(source.dtype),
-    )
+    attention = {"attn_implementation": settings.attention}
+    base = load_model(source.folder(), source.dtype, **attention, **method.quantization(source.dtype))
     dtype = pick_dtype(source.dtype, base.device)
     model = method.attach(base)
     labelled = Labelled(model)
     packing = choose_packing(settings, model, labelled, rows, dtype)
     size = settings.accumulation * DEVICES
-    steps = Steps(
-        inputs(rows["train"]), settings.batch * size, settings.batch_tokens * size, packing, settings.seed
-    )
-    return SftTrainer(
+    batch = settings.batch * size, settings.batch_tokens * size
+    steps = Steps(inputs(rows["train"]), *batch, packing, settings.seed)
+    trainer = SftTrainer(
         model=model,
-        args=arguments(settings, steps.count(), parts, folder, str(dtype)),
+        args=arguments(settings, steps.count(), place.parts, place.checkpoints, str(dtype)),
         compute_dtype=dtype,
         labelled=labelled,
         steps=steps,
         layout=partial(pack, pad=tokenizer.pad_token_id, pair_cost=pair_cost(model), packing=packing),
+        quiz=quiz(settings, rows["validation"], tokenizer),
         train_dataset=rows["train"],
         eval_dataset=rows["validation"],
-        callbacks=callbacks(settings, steps),
+        callbacks=callbacks(settings, steps, place),
     )
+    show(trainer)
+    return trainer
+
+
+def quiz(settings: Train, rows: list[tokens.Row], tokenizer: Any) -> "Quiz | None":
+    """Questions that the model answers at each evaluation, where any are wanted."""
+    from stages.quiz import Quiz
+
+    most = settings.questions
+    if not most:
+        return None
+    return Quiz(rows, tokenizer, settings.metrics, most, max(settings.batch, most), settings.answer_tokens)
 
 
 def choose_packing(settings: Train, model: Any, labelled: Any, rows: Rows, dtype: "torch.dtype") -> "Packing":
@@ -156,14 +173,16 @@ def choose_packing(settings: Train, model: Any, labelled: Any, rows: Rows, dtype
     return "none" if reason else settings.packing
 
 
-def callbacks(settings: Train, steps: "Steps") -> list["TrainerCallback"]:
+def callbacks(settings: Train, steps: "Steps", place: Place) -> list["TrainerCallback"]:
     """Early stopping, checkpoints between evaluations and curves."""
     from transformers import EarlyStoppingCallback
 
-    from stages.curves import Curves
+    from stages.curves import Curves, TensorBoard
     from stages.saving import Saving
 
-    made = [EarlyStoppingCallback(settings.patience, settings.threshold), Curves(CURVES)]
+    made = [EarlyStoppingCallback(settings.patience, settings.threshold), Curves(CURVES, SPEED)]
     if settings.save_steps:
         made.append(Saving(settings.save_steps, 0 if settings.evaluate_steps else steps.count()))
+    if place.tensorboard:
+        made.append(TensorBoard(place.tensorboard))
     return made

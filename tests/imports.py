@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 ROOT = Path(__file__).parent.parent
 BUILD = re.compile(r'build\(config, f?"([\w.{}]+)"\)')
@@ -43,6 +43,8 @@ def closure(files: set[Path]) -> set[Path]:
 
 def targets(node: Any) -> set[Path]:
     """The option modules that a config node names, nested ones included."""
+    if isinstance(node, ListConfig):
+        return set().union(*map(targets, node))
     if not isinstance(node, DictConfig):
         return set()
     found = {module_file(node._target_.rpartition(".")[0])} if "_target_" in node else set()

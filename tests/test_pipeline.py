@@ -123,10 +123,10 @@ def test_a_sweep_makes_experiments_and_an_applied_one_has_nothing_left_to_run(ch
     swept = checkout.python("-m", "stages.sweep", "-m", "method.r=2,4")
     assert swept.returncode == 0, swept.stdout + swept.stderr
     listed = checkout.dvc("exp", "list", "--name-only").stdout.split()
-    assert sorted(listed) == ["r=2", "r=4"]
+    assert sorted(listed) == ["method.r=2", "method.r=4"]
     shown = checkout.dvc("exp", "show", "--only-changed", "--csv").stdout
-    assert "r=4" in shown
-    assert checkout.dvc("exp", "apply", "r=4").returncode == 0
+    assert "method.r=4" in shown
+    assert checkout.dvc("exp", "apply", "method.r=4").returncode == 0
     assert "r: 4" in (checkout.folder / "params.yaml").read_text(encoding="utf-8")
     assert checkout.repro() == []
 

@@ -10,16 +10,15 @@ from stages.sweep import LONGEST, experiment_name
 @pytest.mark.parametrize(
     ("overrides", "name"),
     [
-        (["method.r=8", "train.learning_rate=0.0001"], "r=8,learning_rate=0.0001"),
-        (["generator.model.file=x"], "file=x"),
+        (["method.r=8", "train.learning_rate=0.0001"], "method.r=8,train.learning_rate=0.0001"),
+        (["generator.model.file=x"], "generator.model.file=x"),
         (["seed=1"], "seed=1"),
         (["method=qlora"], "method=qlora"),
         (["+experiment=quick"], "experiment=quick"),
-        (["++train.batch=4"], "batch=4"),
-        (["~metric.squad"], "squad"),
-        (["model@generator.model=folder"], "model=folder"),
-        (["filter.likelihood.minimum=-1.2"], "minimum=-1.2"),
-        (["metric.bertscore.layers=5"], "layers=5"),
+        (["++train.batch=4"], "train.batch=4"),
+        (["~metric.squad"], "metric.squad"),
+        (["model@generator.model=folder"], "generator.model=folder"),
+        (["filter.likelihood.minimum=-1.2"], "filter.likelihood.minimum=-1.2"),
     ],
 )
 def test_a_name_is_short_and_readable(overrides: list[str], name: str) -> None:
@@ -29,10 +28,11 @@ def test_a_name_is_short_and_readable(overrides: list[str], name: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "name"),
     [
-        (["model.path=/home/me/a model"], "path=-home-me-a-model"),
-        (["model.id=org/name-1.5"], "id=org-name-1.5"),
+        (["model.path=/home/me/a model"], "model.path=-home-me-a-model"),
+        (["model.file=a@b"], "model.file=a-b"),
+        (["model.id=org/name-1.5"], "model.id=org-name-1.5"),
         (["metric=[squad,perplexity]"], "metric=-squad,perplexity"),
-        (["chunk.skip_headings=['A: b']"], "skip_headings=-A-b"),
+        (["chunk.skip_headings=['A: b']"], "chunk.skip_headings=-A-b"),
     ],
 )
 def test_what_a_file_or_git_would_trip_over_becomes_a_dash(overrides: list[str], name: str) -> None:
@@ -84,6 +84,9 @@ def test_git_accepts_every_name(overrides: list[str]) -> None:
         (LONG, ["train.batch=4", "train.batch=8", "train.batch=16"]),
         # Characters that a name cannot hold.
         ([], ["model.id=a/b", "model.id=a b", "model.id=a-b"]),
+        # The same knob of another group.
+        ([], ["train.batch=8", "evaluate.batch=8", "filter.round_trip.answerer.batch=8"]),
+        ([], ["model=folder", "model@generator.model=folder"]),
     ],
 )
 def test_the_jobs_of_a_sweep_have_names_of_their_own(common: list[str], values: list[str]) -> None:

@@ -2,17 +2,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from stages.account import Account
 from stages.errors import FolioError
 from stages.language_model import load_tokenizer
 from stages.prompt import answer_ids, prompt_ids
 from stages.settings.tokenize import Tokenize
+from stages.split import fold_of
 from stages.tokenize import divide, tokenize
 
 SETTINGS: dict[str, Any] = {
     "test_share": 0.3, "validation_share": 0.2, "context_share": 1.0,
     "maximum_tokens": 2000, "keep_share": 0.5, "seed": 0,
+    "folds": 0, "fold": 0,
 }  # fmt: skip
 
 
@@ -48,6 +53,59 @@ def test_new_pairs_move_no_old_one() -> None:
 def test_an_empty_side_is_an_error_with_the_counts() -> None:
     with pytest.raises(FolioError, match=r"tokenize\..*_share"):
         divide([pair(1, 1)], Tokenize(**SETTINGS))
+
+
+def of_fold(fold: int, pairs: list[dict[str, Any]], folds: int = 3) -> dict[Any, list[dict[str, Any]]]:
+    return divide(pairs, Tokenize(**SETTINGS | {"folds": folds, "fold": fold}))
+
+
+def test_over_the_folds_every_pair_is_held_out_once_and_no_passage_leaks() -> None:
+    pairs = [pair(n, n // 3) for n in range(300)]
+    held_out: list[str] = []
+    for fold in range(3):
+        sides = of_fold(fold, pairs)
+        train, validation, test = ({row["passage"] for row in side} for side in sides.values())
+        assert not train & validation
+        assert not (train | validation) & test
+        held_out += [row["id"] for row in sides["test"]]
+    assert sorted(held_out) == [row["id"] for row in pairs]
+
+
+@given(kept=st.sets(st.integers(0, 199), min_size=100))
+def test_a_passage_that_goes_moves_no_other_in_any_fold(kept: set[int]) -> None:
+    pairs = [pair(n, n) for n in range(200)]
+    for fold in range(3):
+        few = of_fold(fold, [pairs[n] for n in sorted(kept)])
+        for name, side in of_fold(fold, pairs).items():
+            assert few[name] == [row for row in side if int(row["id"]) in kept]
+
+
+def test_a_fold_without_a_pair_says_what_would_mend_it() -> None:
+    pairs = [pair(n, n) for n in range(60)]
+    full = {fold_of(row["passage"], 0, 50) for row in pairs}
+    empty = min(set(range(50)) - full)
+    with pytest.raises(FolioError, match=r"no pair fell to test \(.*lower tokenize\.folds"):
+        of_fold(empty, pairs, folds=50)
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "share", "sentence"),
+    [
+        (1, 0, 0.2, "tokenize.folds=1 would hold out everything"),
+        (0, 2, 0.2, "tokenize.fold=2 chooses a fold, but tokenize.folds=0 makes none"),
+        (5, 5, 0.2, "tokenize.fold=5 is none of tokenize.folds=5: they count from 0 to 4"),
+        (2, 0, 0.5, "tokenize.folds=2 and tokenize.validation_share=0.5 leave nothing to train on"),
+        (-1, 0, 0.2, "greater than or equal to 0"),
+        (5, -1, 0.2, "greater than or equal to 0"),
+    ],
+)
+def test_folds_that_cannot_be_are_told_in_words(folds: int, fold: int, share: float, sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence.replace(".", r"\.")):
+        Tokenize(**SETTINGS | {"folds": folds, "fold": fold, "validation_share": share})
+
+
+def test_with_folds_the_test_share_leaves_the_room_to_train_alone() -> None:
+    assert Tokenize(**SETTINGS | {"folds": 5, "test_share": 0.9}).folds == 5
 
 
 def test_labels_decode_to_the_answer_and_end_in_eos(tokenizer: Any) -> None:

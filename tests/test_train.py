@@ -19,7 +19,7 @@ SETTINGS: dict[str, Any] = {
     "neftune_noise": 0.0, "batch": 4, "batch_tokens": 0, "accumulation": 1, "halve_batch": True,
     "packing": "prefix", "attention": "sdpa", "gradient_checkpointing": False, "torch_compile": False,
     "log_steps": 1, "evaluate_steps": 0, "save_steps": 0, "save_limit": 2, "patience": 3, "threshold": 0.0,
-    "questions": 0, "answer_tokens": 8, "metrics": [], "bad_share": 0.0, "tensorboard": False, "seed": 0,
+    "questions": 0, "answer_tokens": 8, "metrics": [], "bad_share": 0.0, "seed": 0,
 }  # fmt: skip
 LORA: dict[str, Any] = {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": "all-linear"}
 
@@ -44,7 +44,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def prepare(source: Any, method: Any, folder: Path, **changes: Any) -> Any:
     sides = {"train": rows(16), "validation": rows(6)}
     settings = Train(**SETTINGS | changes)
-    return trainer.prepare(settings, method, source, sides, (folder, settings.accumulation))
+    return trainer.prepare(settings, method, source, sides, trainer.Place(folder, settings.accumulation))
 
 
 class StopAt(TrainerCallback):  # type: ignore[misc]
@@ -174,7 +174,9 @@ def learn(source: Any, folder: Path, **changes: Any) -> Any:
     folder.mkdir()
     method = Lora(name="lora", **LORA | {"dropout": 0.0})
     sides = {"train": rows(16), "validation": rows(6)}
-    return train.learn(Train(**SETTINGS | changes), method, source, sides, folder)
+    settings = Train(**SETTINGS | changes)
+    place = trainer.Place(folder, settings.accumulation)
+    return train.learn(settings, method, source, sides, place)
 
 
 def test_out_of_memory_it_goes_on_with_half_the_batch_and_learns_the_same(

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Bertscore(Option):
         said = [index for index, row in enumerate(answers) if row["answer"].strip()]
         if said:
             texts = [[answers[i][key] for i in said] for key in ("answer", "reference")]
-            f1 = self._scorer().score(*texts, batch_size=self.batch)[2]
+            f1 = self._scorer.score(*texts, batch_size=self.batch)[2]
             for index, score in zip(said, f1.tolist(), strict=True):
                 scores[index] = score
         return [{"bertscore": score} for score in scores]
@@ -35,6 +36,7 @@ class Bertscore(Option):
         """The mean over the answers."""
         return {"bertscore": sum(value["bertscore"] for value in values) / len(values)}
 
+    @cached_property
     def _scorer(self) -> Any:
         from bert_score import BERTScorer
 

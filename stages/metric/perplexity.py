@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 from stages.jsonl import Record
 from stages.option import Option, setting
@@ -10,6 +11,9 @@ from stages.option import Option, setting
 @setting
 class Perplexity(Option):
     """exp of the mean loss per token of the reference, EOS included, prompt excluded."""
+
+    # What it needs of a record besides its answer and reference.
+    reads: ClassVar[tuple[str, ...]] = ("token_losses",)
 
     def __call__(self, answers: Sequence[Record]) -> list[dict[str, float]]:
         """Return the summed loss (nats) and the number of tokens of every reference."""

@@ -40,7 +40,6 @@ class Train:
     answer_tokens: int = Field(ge=1)
     metrics: list[Any]
     bad_share: float = Field(ge=0, lt=1)
-    tensorboard: bool
     seed: int
 
     @model_validator(mode="after")
