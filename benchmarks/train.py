@@ -38,7 +38,8 @@ from stages.prompt import answer_ids, prompt_ids
 FIGURES = ("examples_per_second", "examples_per_processor_second", "peak_mib", "before_mib")
 SETTINGS = (
     "train.questions=0", "train.save_steps=0", "train.accumulation=1", "train.scheduler=constant",
-    "train.warmup_share=0", "train.weight_decay=0", "train.gradient_checkpointing=false", "train.log_steps=1", "method=lora",
+    "train.warmup_share=0", "train.weight_decay=0", "train.gradient_checkpointing=false", "train.log_steps=1",
+    "method=lora",
     "method.r=8", "method.alpha=16", "method.dropout=0", "method.target_modules=all-linear",
 )  # fmt: skip
 

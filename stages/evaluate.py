@@ -13,7 +13,7 @@ from stages.artifact import write_json
 from stages.decode import Decoder
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.language_model import load_model, load_tokenizer, stop_tokens
+from stages.language_model import load_model, load_tokenizer, saved_dtype, stop_tokens
 from stages.likelihood import token_losses
 from stages.option import build
 from stages.prompt import answer_ids, prompt_ids
@@ -96,9 +96,9 @@ def figures(account: Account, answers: Sequence[jsonl.Record]) -> dict[str, Any]
     return {"questions": account.as_dict(), "answers": len(answers), "cut_off": cut}
 
 
-def _folder(config: DictConfig, model: str) -> tuple[Path, Any]:
+def _folder(config: DictConfig, model: str) -> tuple[Path, str]:
     source = build(config, "model")
-    return (source.folder() if model == "base" else MERGED), source.dtype
+    return (source.folder(), source.dtype) if model == "base" else (MERGED, saved_dtype(MERGED))
 
 
 @entrypoint

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from stages.artifact import read_json
 from stages.errors import FolioError
 from stages.option import Dtype
 
@@ -47,6 +48,13 @@ def pick_dtype(name: str, device: "torch.device") -> "torch.dtype":
         return torch.bfloat16
     fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+def saved_dtype(folder: Path) -> str:
+    """The dtype in which a model was saved, for `load_model`; `auto` where the folder does not say."""
+    config = read_json(folder / "config.json")
+    name = config.get("dtype") or config.get("torch_dtype")
+    return name if name in DTYPES else "auto"
 
 
 def _quiet() -> None:

@@ -1,4 +1,4 @@
-"""Base and adapter to one model: python -m stages.merge [override ...]"""
+"""Base and what was learnt to one model: python -m stages.merge [override ...]"""
 
 import json
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def check(figures: dict[str, float], tolerance: float) -> None:
     """
     if not figures["difference"] <= tolerance:
         raise FolioError(
-            f"the merged model's log-probabilities differ from the adapter's by "
+            f"the merged model's log-probabilities differ from the tuned one's by "
             f"{figures['difference']:g} nats, more than merge.tolerance={tolerance:g}; "
             "the merge lost precision: set model.dtype=float32, or raise the tolerance knowingly"
         )
@@ -63,6 +63,7 @@ def check(figures: dict[str, float], tolerance: float) -> None:
 def model_card(identity: str, config: DictConfig, rows: int, gate: dict[str, float]) -> str:
     """README.md of the merged model: what it was made from and how far it can be trusted."""
     method, train = config.method, config.train
+    rank = f" of rank {method.r}" if "r" in method else ""
     return f"""---
 base_model: {json.dumps(identity)}
 library_name: transformers
@@ -72,11 +73,11 @@ tags: [folio, {method.name}]
 
 # A model tuned on documents
 
-Base: `{identity}`. Tuned with Folio: {method.name} of rank {method.r}, learning rate
+Base: `{identity}`. Tuned with Folio: {method.name}{rank}, learning rate
 {train.learning_rate:g}, at most {train.epochs:g} epochs over {rows} question-answer pairs that were
 generated from the documents and located in them.
 
-Merged weights against base plus adapter on {gate["tokens"]} held-out tokens: mean difference
+Merged weights against those that were trained, on {gate["tokens"]} held-out tokens: mean difference
 {gate["difference"]:g} nats, same likeliest token for {gate["agreement"]:.1%}.
 
 It knows the documents it was tuned on and little else; check its answers against the pages they
@@ -87,25 +88,23 @@ name. The licence of the base model and the rights in the documents apply.
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write models/merged/ and metrics/merge.json."""
-    from peft import PeftModel
-
-    settings, source = build(config, "merge"), build(config, "model")
+    settings, method, source = (build(config, key) for key in ("merge", "method", "model"))
     rows = tokens.read(VALIDATION)[: settings.rows]
     tokenizer = load_tokenizer(source.folder())
     pad = tokenizer.pad_token_id
-    adapted = PeftModel.from_pretrained(load_model(source.folder(), source.dtype), str(ADAPTER)).eval()
-    before = log_probs(adapted, rows, pad)
+    tuned = method.load(source.folder(), source.dtype, ADAPTER)
+    before = log_probs(tuned, rows, pad)
     with whole_folder(MERGED) as folder:
-        merged = adapted.merge_and_unload()
+        merged = method.merge(tuned, source.dtype)
         merged.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))
-        del adapted, merged  # the model that is checked is the one that was written
-        gate = compare(before, log_probs(load_model(folder, source.dtype), rows, pad))
+        del tuned, merged  # the model that is checked is the one that was written
+        gate = compare(before, log_probs(load_model(folder, method.merged_dtype(source.dtype)), rows, pad))
         check(gate, settings.tolerance)
         card = model_card(source.identity, config, read_json(TRAINED)["rows"], gate)
         write_text(folder / "README.md", card)
     write_json(METRICS, gate)
-    print(f"merge: differs from the adapter by {gate['difference']:g} nats a token")
+    print(f"merge: differs from the tuned model by {gate['difference']:g} nats a token")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Token rows to an adapter: python -m stages.train [override ...]"""
 
 import gc
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -102,28 +101,31 @@ def check(loss: dict[str, float]) -> None:
 
 
 def reproducible(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The log without seconds and throughput, which differ between equal runs."""
+    """The log without seconds and throughput, which differ between equal runs; keys in order."""
     # The mean training loss covers what came after a resume alone.
     volatile = ("_runtime", "_per_second", "total_flos", "train_loss")
-    return [{key: value for key, value in entry.items() if not key.endswith(volatile)} for entry in history]
+    return [{key: entry[key] for key in sorted(entry) if not key.endswith(volatile)} for entry in history]
 
 
 def save(trainer: "SftTrainer", method: Any, rows: int, identity: str) -> None:
-    """Write models/adapter/ with trainer_state.json beside the weights, and metrics/train.json."""
-    trainable, total = trainer.model.get_nb_trainable_parameters()
+    """Write models/adapter/ with trainer_state.json beside the weights, and metrics/train.json.
+
+    Every process takes part, since a sharded model is put together by all; the first one writes.
+    """
+    state = trainer.accelerator.get_state_dict(trainer.model) if trainer.is_fsdp_enabled else None
+    if not trainer.is_world_process_zero():
+        return
+    model = trainer.accelerator.unwrap_model(trainer.model)
     history = reproducible(trainer.state.log_history)
-    # peft would name the base by its place in this machine's cache.
-    config = trainer.model.peft_config["default"]
-    config.base_model_name_or_path = identity
-    # A set's order changes from process to process, and with it the bytes that are written.
-    config.target_modules = sorted(config.target_modules)
     with whole_folder(ADAPTER) as folder:
-        trainer.model.save_pretrained(str(folder), save_embedding_layers=False)
-        state = {"best_step": trainer.state.best_global_step, "log_history": history}
-        text = json.dumps(state, indent=2, sort_keys=True) + "\n"
-        (folder / "trainer_state.json").write_text(text, encoding="utf-8")
+        method.save(model, folder, identity, state)
+        told = {"best_step": trainer.state.best_global_step, "log_history": history}
+        write_json(folder / "trainer_state.json", told)
+    trainable, total = method.parameters(model)
     figures = {"rows": rows, "parameters": total, "trainable": trainable}
-    write_json(METRICS, figures | {"steps": trainer.state.global_step, "loss": losses(history)})
+    loss = losses(history)
+    write_json(METRICS, figures | {"steps": trainer.state.global_step, "loss": loss})
+    print(f"train: validation loss {loss['before']:.3f} before, {loss['after']:.3f} after")
 
 
 @entrypoint
@@ -136,11 +138,8 @@ def main(config: DictConfig) -> None:
     with checkpoints.folder(*run) as folder:
         place = Place(folder, settings.accumulation, curves_of(folder) if config.tensorboard else None)
         trainer = learn(settings, method, source, rows, place)
-        loss = losses(trainer.state.log_history)
-        check(loss)
-        if trainer.is_world_process_zero():
-            save(trainer, method, len(rows["train"]), source.identity)
-            print(f"train: validation loss {loss['before']:.3f} before, {loss['after']:.3f} after")
+        check(losses(trainer.state.log_history))
+        save(trainer, method, len(rows["train"]), source.identity)
         trainer.accelerator.wait_for_everyone()
 
 

@@ -104,7 +104,8 @@ def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
     users = {
         "parser": ["chunk"], "ocr": ["chunk"], "splitter": ["chunk"],
         "generator": ["generate"], "filter": ["verify"], "answerer": ["verify"], "metric": ["score@squad"],
-        "method": ["train"], "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate"],
+        "method": ["train", "merge"],
+        "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate"],
     }  # fmt: skip
     group = option.parent.name
     file = Path(f"stages/{group}/{option.stem}.py")

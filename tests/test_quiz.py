@@ -24,7 +24,14 @@ from stages.sft import Labelled, SftTrainer
 from stages.steps import Steps
 from stages.tokens import Row
 
-LORA: dict[str, Any] = {"r": 4, "alpha": 8, "dropout": 0.2, "target_modules": "all-linear"}
+LORA: dict[str, Any] = {
+    "r": 4,
+    "alpha": 8,
+    "dropout": 0.2,
+    "target_modules": "all-linear",
+    "bias": "none",
+    "modules_to_save": [],
+}
 SQUAD = Squad(name="squad")
 
 

@@ -56,7 +56,14 @@ def load(folder: Path, attention: str, lora: bool, checkpointing: bool) -> Any:
     model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation=attention)
     if lora:
         torch.manual_seed(0)
-        knobs: dict[str, Any] = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": "all-linear"}
+        knobs: dict[str, Any] = {
+            "r": 4,
+            "alpha": 8,
+            "dropout": 0.0,
+            "target_modules": "all-linear",
+            "bias": "none",
+            "modules_to_save": [],
+        }
         model = Lora(name="lora", **knobs).attach(model)
         for name, parameter in model.named_parameters():
             if "lora_B" in name:  # begins at nought, where its partner would get no gradient

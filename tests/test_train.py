@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from transformers import TrainerCallback
 
-from stages import checkpoints, tokens, train, trainer
+from stages import checkpoints, merge, tokens, train, trainer
 from stages.errors import FolioError
 from stages.method.lora import Lora
-from stages.method.qlora import Qlora
+from stages.option import build
 from stages.settings.train import Train
+from tests.imports import ROOT
 
 SETTINGS: dict[str, Any] = {
     "launch": "python", "epochs": 3, "steps": 0, "learning_rate": 0.01, "scheduler": "linear",
@@ -21,7 +23,15 @@ SETTINGS: dict[str, Any] = {
     "log_steps": 1, "evaluate_steps": 0, "save_steps": 0, "save_limit": 2, "patience": 3, "threshold": 0.0,
     "questions": 0, "answer_tokens": 8, "metrics": [], "bad_share": 0.0, "seed": 0,
 }  # fmt: skip
-LORA: dict[str, Any] = {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": "all-linear"}
+METHODS = sorted(path.stem for path in (ROOT / "conf/method").glob("*.yaml"))
+LORA: dict[str, Any] = {
+    "r": 4,
+    "alpha": 8,
+    "dropout": 0.1,
+    "target_modules": "all-linear",
+    "bias": "none",
+    "modules_to_save": [],
+}
 
 
 def rows(count: int) -> list[tokens.Row]:
@@ -86,16 +96,22 @@ def test_a_run_stopped_between_checkpoints_goes_on_to_the_same_adapter_and_curve
     assert (tmp_path / "plots/train/plots/metrics/train/loss.tsv").read_text(encoding="utf-8") == curves
 
 
-@pytest.mark.parametrize("kind", [Lora, Qlora])
-def test_the_validation_loss_falls_and_only_the_adapter_learns(
-    source: Any, tmp_path: Path, kind: type
+@pytest.mark.parametrize("name", METHODS)
+def test_the_validation_loss_falls_under_every_method_and_what_is_saved_merges(
+    source: Any, tmp_path: Path, tiny_model: Path, name: str
 ) -> None:
-    more = {"double_quantisation": True} if kind is Qlora else {}
-    made = prepare(source, kind(name="method", **LORA, **more), tmp_path / "run")
-    assert all("lora_" in name for name in weights(made))
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        method = build(compose("config", [f"method={name}"]), "method")
+    made = prepare(source, method, tmp_path / "run")
+    assert name == "full" or all("lora_" in key for key in weights(made))
     train.fit(made, tmp_path / "run")
     loss = train.losses(made.state.log_history)
     assert loss["after"] < 0.97 * loss["before"]
+    train.save(made, method, 16, "tiny")
+    tuned = method.load(tiny_model, "float32", tmp_path / "models/adapter")
+    before = merge.log_probs(tuned, rows(6), 2)
+    merged = method.merge(tuned, "float32")
+    merge.check(merge.compare(before, merge.log_probs(merged, rows(6), 2)), tolerance=0.01)
 
 
 def test_accumulated_batches_have_the_gradient_of_one_large_batch(source: Any, tmp_path: Path) -> None:
@@ -114,7 +130,7 @@ def test_accumulated_batches_have_the_gradient_of_one_large_batch(source: Any, t
 def test_the_adapter_is_written_with_its_state_and_without_seconds(source: Any, tmp_path: Path) -> None:
     made = prepare(source, Lora(name="lora", **LORA), tmp_path / "run", epochs=1)
     train.fit(made, tmp_path / "run")
-    train.save(made, None, 16, "tiny")
+    train.save(made, Lora(name="lora", **LORA), 16, "tiny")
     state = (tmp_path / "models/adapter/trainer_state.json").read_text(encoding="utf-8")
     assert '"eval_loss"' in state
     assert "runtime" not in state

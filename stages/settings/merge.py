@@ -7,7 +7,7 @@ from stages.option import setting
 
 @setting
 class Merge:
-    """How closely the merged model must follow base plus adapter."""
+    """How closely the merged model must follow the tuned one."""
 
     tolerance: float = Field(gt=0)
     rows: int = Field(ge=1)
