@@ -259,6 +259,8 @@ def measure(job: Job, folder: Path) -> dict[str, Any]:
     trained = [plan.rows[index] for step in plan.steps for index in step]
     state = side.trainer.state
     return {
+        "batch": plan.settings.batch,
+        "trainable": sum(p.numel() for p in side.trainer.model.parameters() if p.requires_grad),
         "examples_per_second": len(trained) / clock.seconds,
         "examples_per_processor_second": len(trained) / clock.processor_seconds,
         "peak_mib": peak_mib(),

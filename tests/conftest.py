@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,6 +7,10 @@ import pytest
 from stages.endpoint import client
 from stages.ledger import Ledger
 from tests import tiny
+
+# Threads that wait for each other at every small product of a tiny model cost more than they save, and on
+# a busy machine many times as much. Set before torch is imported; the stages that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
