@@ -2,8 +2,8 @@
 
     python -m benchmarks.methods [--pairs DIR] [--steps 12] [--repeat 3] [--only NAME ...]
 
-Each method trains on the first rows of DIR/train.parquet (data/tokens: the last run's own) with its settings of
-conf/, `--steps` steps of train.batch rows, in a process of its own. Tokens are those of every row, prompt
+Each method trains on the first rows of DIR/train.parquet (data/tokens: the last run's own) with its settings
+of conf/, `--steps` steps of train.batch rows, in a process of its own. Tokens are those of every row, prompt
 included, as if each row stood alone. Memory is the peak of the process. The last line is JSON.
 """
 

@@ -111,6 +111,18 @@ def load_model(folder: Path, dtype: str, **quantization: Any) -> "PreTrainedMode
     return model.eval()
 
 
+def generation_stops(folder: Path) -> list[int]:
+    """The stop tokens of a model's generation config; none where it has no such file."""
+    from transformers import GenerationConfig
+
+    try:
+        config = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    except OSError:
+        return []
+    ids = config.eos_token_id
+    return ids if isinstance(ids, list) else [] if ids is None else [ids]
+
+
 def stop_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Every token that ends an answer: the tokenizer's EOS and those of the generation config."""
     configured = model.generation_config.eos_token_id if model.generation_config else None

@@ -16,6 +16,7 @@ from stages.packing import Stretch, inputs, pack
 from stages.steps import Steps
 
 if TYPE_CHECKING:
+    from stages.memory import Estimate
     from stages.tokens import Row
 
 Batch = dict[str, torch.Tensor]
@@ -97,7 +98,7 @@ class SftTrainer(Trainer):  # type: ignore[misc]
     """Hugging Face's trainer over packed rows, with a loss per target token everywhere.
 
     `layout` makes a batch of rows; `quiz`, where there is one, returns more figures of the model at
-    each evaluation.
+    each evaluation; `needs` is the memory that a step was thought to take.
     """
 
     def __init__(
@@ -107,11 +108,13 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         steps: Steps,
         layout: Callable[[Sequence["Row"]], Batch],
         quiz: Callable[[Any, torch.dtype], dict[str, float]] | None = None,
+        needs: "Estimate | None" = None,
         **arguments: Any,
     ) -> None:
         super().__init__(data_collator=layout, **arguments)
         self._compute_dtype, self._labelled = compute_dtype, labelled
         self._steps, self._quiz = steps, quiz
+        self.needs: Any = needs
         # The loss below is already divided by the tokens of the whole accumulated batch; every
         # label counts, since none stands at a row's first place.
         self.model_accepts_loss_kwargs = True

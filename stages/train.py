@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from stages import checkpoints, tokens
+from stages import checkpoints, memory, preflight, tokens
 from stages.artifact import whole_folder, write_json
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.language_model import pick_device
+from stages.language_model import generation_stops, load_tokenizer, pick_device
 from stages.option import build
 from stages.settings.train import Train
-from stages.trainer import DEVICES, Place, Rows, prepare
+from stages.trainer import Place, Rows, may_divide, prepare
 
 if TYPE_CHECKING:
     from stages.sft import SftTrainer
@@ -42,26 +42,18 @@ def learn(settings: Train, method: Any, source: Any, rows: Rows, place: Place) -
         try:
             fit(trainer, place.checkpoints)
         except torch.OutOfMemoryError as error:
-            # Devices that divide their steps differently would wait for each other for ever.
-            if (
-                not settings.halve_batch
-                or place.parts >= settings.batch * settings.accumulation
-                or DEVICES > 1
-            ):
-                raise FolioError(OUT_OF_MEMORY) from error
+            parts = trainer.args.gradient_accumulation_steps
+            if not may_divide(settings, parts):
+                raise FolioError(
+                    f"the device ran out of memory ({memory.sentence(trainer.needs)}); {memory.REMEDY}"
+                ) from error
         else:
             return trainer
-        place = replace(place, parts=2 * place.parts)
+        place = replace(place, parts=2 * parts)
         print(f"train: out of memory; goes on with each step in {place.parts} parts")
         del trainer
         gc.collect()
         torch.cuda.empty_cache()
-
-
-OUT_OF_MEMORY = (
-    "the device ran out of memory; halve train.batch and double train.accumulation, "
-    "set train.gradient_checkpointing=true, or method=qlora"
-)
 
 
 def fit(trainer: "SftTrainer", folder: Path) -> None:
@@ -107,7 +99,7 @@ def reproducible(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: entry[key] for key in sorted(entry) if not key.endswith(volatile)} for entry in history]
 
 
-def save(trainer: "SftTrainer", method: Any, rows: int, identity: str) -> None:
+def save(trainer: "SftTrainer", method: Any, checked: preflight.Checked, identity: str) -> None:
     """Write models/adapter/ with trainer_state.json beside the weights, and metrics/train.json.
 
     Every process takes part, since a sharded model is put together by all; the first one writes.
@@ -122,9 +114,10 @@ def save(trainer: "SftTrainer", method: Any, rows: int, identity: str) -> None:
         told = {"best_step": trainer.state.best_global_step, "log_history": history}
         write_json(folder / "trainer_state.json", told)
     trainable, total = method.parameters(model)
-    figures = {"rows": rows, "parameters": total, "trainable": trainable}
+    figures = {"rows": len(checked.rows["train"]), "parameters": total, "trainable": trainable}
     loss = losses(history)
-    write_json(METRICS, figures | {"steps": trainer.state.global_step, "loss": loss})
+    run = {"steps": trainer.state.global_step, "loss": loss, "preflight": checked.figures}
+    write_json(METRICS, figures | run)
     print(f"train: validation loss {loss['before']:.3f} before, {loss['after']:.3f} after")
 
 
@@ -135,12 +128,31 @@ def main(config: DictConfig) -> None:
     rows = {side: tokens.read(TOKENS / f"{side}.parquet") for side in ("train", "validation")}
     data = [(TOKENS / f"{side}.parquet").read_bytes() for side in rows]
     run = (source, source.identity, settings, method, *data, *versions())
+    checked = inspect(rows, source, settings.bad_share)
     with checkpoints.folder(*run) as folder:
         place = Place(folder, settings.accumulation, curves_of(folder) if config.tensorboard else None)
-        trainer = learn(settings, method, source, rows, place)
+        trainer = learn(settings, method, source, checked.rows, place)
         check(losses(trainer.state.log_history))
-        save(trainer, method, len(rows["train"]), source.identity)
+        save(trainer, method, checked, source.identity)
         trainer.accelerator.wait_for_everyone()
+
+
+def inspect(rows: Rows, source: Any, bad_share: float) -> preflight.Checked:
+    """Check rows, tokenizer and model against each other before weights are loaded.
+
+    Raises:
+        FolioError: they do not fit, or too many rows are bad.
+    """
+    from transformers import AutoConfig
+
+    folder = source.folder()
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    checked = preflight.check(rows, load_tokenizer(folder), config, bad_share, generation_stops(folder))
+    for note in checked.figures["notes"]:
+        print(f"train: {note}")
+    if left_out := checked.figures["rows"] - checked.figures["kept"]:
+        print(f"train: {left_out} of {checked.figures['rows']} rows are left out")
+    return checked
 
 
 def curves_of(checkpoints: Path) -> Path:

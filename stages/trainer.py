@@ -2,12 +2,13 @@
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages import tokens
+from stages import memory, tokens
 from stages.errors import FolioError
 from stages.language_model import load_model, load_tokenizer, pick_device, pick_dtype
 from stages.settings.train import Train
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import TrainerCallback, TrainingArguments
 
+    from stages.memory import Estimate
     from stages.packing import Packing
     from stages.quiz import Quiz
     from stages.sft import SftTrainer
@@ -132,13 +134,16 @@ def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: Place)
     size = settings.accumulation * DEVICES
     batch = settings.batch * size, settings.batch_tokens * size
     steps = Steps(inputs(rows["train"]), *batch, packing, settings.seed)
+    layout = partial(pack, pad=tokenizer.pad_token_id, pair_cost=pair_cost(model), packing=packing)
+    parts, needs = fitting(settings, model, steps, (rows["train"], layout), dtype, place.parts)
     trainer = SftTrainer(
         model=model,
-        args=arguments(settings, steps.count(), place.parts, place.checkpoints, str(dtype)),
+        args=arguments(settings, steps.count(), parts, place.checkpoints, str(dtype)),
         compute_dtype=dtype,
         labelled=labelled,
         steps=steps,
-        layout=partial(pack, pad=tokenizer.pad_token_id, pair_cost=pair_cost(model), packing=packing),
+        layout=layout,
+        needs=needs,
         quiz=quiz(settings, rows["validation"], tokenizer),
         train_dataset=rows["train"],
         eval_dataset=rows["validation"],
@@ -156,6 +161,45 @@ def quiz(settings: Train, rows: list[tokens.Row], tokenizer: Any) -> "Quiz | Non
     if not most:
         return None
     return Quiz(rows, tokenizer, settings.metrics, most, max(settings.batch, most), settings.answer_tokens)
+
+
+def fitting(
+    settings: Train,
+    model: Any,
+    steps: "Steps",
+    data: tuple[list[tokens.Row], Callable[..., Any]],
+    dtype: "torch.dtype",
+    parts: int,
+) -> "tuple[int, Estimate]":
+    """Into how many micro-batches a step must be divided to fit, `parts` or more, and what it then takes.
+
+    Raises:
+        FolioError: it does not fit, and may not be divided further.
+    """
+    rows, layout = data
+    while True:
+        steps.divide(parts, DEVICES, 0)
+        # The longest rows together, as good as always, are the micro-batch that takes most.
+        largest = max(steps, key=lambda part: sum(len(rows[i].prompt) for i in part))
+        laid = layout([rows[i] for i in largest])
+        trees, width = laid["input_ids"].shape
+        batch = memory.Batch(trees, width, len(laid["labels"]))
+        step = memory.Step(dtype, OPTIMISERS[settings.optimiser], settings.gradient_checkpointing, parts)
+        needs, free = memory.estimate(model, batch, step), memory.available(model.device)
+        if free is None or needs.further <= free:
+            return parts, needs
+        if not may_divide(settings, parts):
+            memory.check(needs, free)
+        parts *= 2
+        print(f"train: {memory.sentence(needs)}, more than is free; each step is divided into {parts} parts")
+
+
+def may_divide(settings: Train, parts: int) -> bool:
+    """Whether a step may be divided among more micro-batches than `parts`.
+
+    Devices that divide their steps differently would wait for each other for ever.
+    """
+    return settings.halve_batch and parts < settings.batch * settings.accumulation and DEVICES == 1
 
 
 def choose_packing(settings: Train, model: Any, labelled: Any, rows: Rows, dtype: "torch.dtype") -> "Packing":

@@ -7,10 +7,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from transformers import TrainerCallback
 
-from stages import checkpoints, merge, tokens, train, trainer
+from stages import checkpoints, memory, merge, tokens, train, trainer
 from stages.errors import FolioError
 from stages.method.lora import Lora
 from stages.option import build
+from stages.preflight import Checked
 from stages.settings.train import Train
 from tests.imports import ROOT
 
@@ -38,6 +39,9 @@ def rows(count: int) -> list[tokens.Row]:
     return [
         tokens.Row(f"{n}", f"p{n}", "open", "text", [3, 4, 5 + n % 7], [20, 21, 22, 2]) for n in range(count)
     ]
+
+
+CHECKED = Checked({"train": rows(16)}, {"rows": 16})
 
 
 @pytest.fixture
@@ -107,7 +111,7 @@ def test_the_validation_loss_falls_under_every_method_and_what_is_saved_merges(
     train.fit(made, tmp_path / "run")
     loss = train.losses(made.state.log_history)
     assert loss["after"] < 0.97 * loss["before"]
-    train.save(made, method, 16, "tiny")
+    train.save(made, method, CHECKED, "tiny")
     tuned = method.load(tiny_model, "float32", tmp_path / "models/adapter")
     before = merge.log_probs(tuned, rows(6), 2)
     merged = method.merge(tuned, "float32")
@@ -130,7 +134,7 @@ def test_accumulated_batches_have_the_gradient_of_one_large_batch(source: Any, t
 def test_the_adapter_is_written_with_its_state_and_without_seconds(source: Any, tmp_path: Path) -> None:
     made = prepare(source, Lora(name="lora", **LORA), tmp_path / "run", epochs=1)
     train.fit(made, tmp_path / "run")
-    train.save(made, Lora(name="lora", **LORA), 16, "tiny")
+    train.save(made, Lora(name="lora", **LORA), CHECKED, "tiny")
     state = (tmp_path / "models/adapter/trainer_state.json").read_text(encoding="utf-8")
     assert '"eval_loss"' in state
     assert "runtime" not in state
@@ -214,6 +218,21 @@ def test_where_nothing_is_left_to_halve_it_says_what_would_help(
     wanted = "out of memory.*halve train.batch and double train.accumulation.*gradient_checkpointing.*qlora"
     with pytest.raises(FolioError, match=wanted):
         learn(source, tmp_path / "run", **changes)
+
+
+def test_where_the_estimate_is_above_what_is_free_the_step_is_divided_beforehand(
+    source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plenty = learn(source, tmp_path / "plenty", packing="rows", steps=3)
+    needs = plenty.needs.further
+    monkeypatch.setattr(memory, "available", lambda _: needs - 1)
+    little = learn(source, tmp_path / "little", packing="rows", steps=3)
+    assert little.args.gradient_accumulation_steps == 2
+    assert "each step is divided into 2 parts" in capsys.readouterr().out
+    assert little.needs.further < needs
+    assert logged(little, "loss") == pytest.approx(logged(plenty, "loss"), rel=1e-4)
+    with pytest.raises(FolioError, match=r"takes about .* GiB .* are free; halve train.batch"):
+        learn(source, tmp_path / "none", halve_batch=False)
 
 
 def test_evaluation_and_checkpoints_by_steps(source: Any, tmp_path: Path) -> None:
