@@ -232,7 +232,7 @@ def test_where_the_estimate_is_above_what_is_free_the_step_is_divided_beforehand
     assert little.needs.further < needs
     assert logged(little, "loss") == pytest.approx(logged(plenty, "loss"), rel=1e-4)
     with pytest.raises(FolioError, match=r"takes about .* GiB .* are free; halve train.batch"):
-        learn(source, tmp_path / "none", halve_batch=False)
+        learn(source, tmp_path / "none", packing="rows", halve_batch=False)
 
 
 def test_evaluation_and_checkpoints_by_steps(source: Any, tmp_path: Path) -> None:
