@@ -19,8 +19,8 @@ REMEDY = (
 LENGTHS = (32, 64, 96)
 # On the CPU: a share of what the forward pass keeps without checkpointing; with it the holes are as large.
 # Tensors of some megabytes come and go in the heap, which gives nothing back from below one that stays
-# (measured with glibc 2.36).
-HOLES = 0.35
+# (measured with glibc 2.36; by the bytes of a number).
+HOLES = {2: 0.35, 4: 0.85}
 # bitsandbytes keeps the states of a smaller tensor in 32 bits, and a scale for each block of 256.
 SMALLEST_8BIT, BLOCK = 4096, 256
 
@@ -98,7 +98,7 @@ def estimate(model: Any, batch: Batch, step: Step) -> Estimate:
         gradients=gradient_bytes(model),
         optimiser=state_bytes(model, step.optimiser),
         activations=activation_bytes(model, seen, batch, step.checkpointing),
-        holes=round(HOLES * seen.of(batch)) if model.device.type == "cpu" else 0,
+        holes=round(HOLES[step.dtype.itemsize] * seen.of(batch)) if model.device.type == "cpu" else 0,
         accumulates=step.accumulation > 1,
     )
 

@@ -186,7 +186,7 @@ def fitting(
         batch = memory.Batch(trees, width, len(laid["labels"]))
         step = memory.Step(dtype, OPTIMISERS[settings.optimiser], settings.gradient_checkpointing, parts)
         needs, free = memory.estimate(model, batch, step), memory.available(model.device)
-        if free is None or needs.further <= free:
+        if free is None or needs.further <= free or not settings.check_memory:
             return parts, needs
         if not may_divide(settings, parts):
             memory.check(needs, free)

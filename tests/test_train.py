@@ -20,6 +20,7 @@ SETTINGS: dict[str, Any] = {
     "minimum_share": 0.1, "warmup_share": 0.1, "optimiser": "adamw", "weight_decay": 0.0,
     "gradient_norm": 1.0,
     "neftune_noise": 0.0, "batch": 4, "batch_tokens": 0, "accumulation": 1, "halve_batch": True,
+    "check_memory": True,
     "packing": "prefix", "attention": "sdpa", "gradient_checkpointing": False, "torch_compile": False,
     "log_steps": 1, "evaluate_steps": 0, "save_steps": 0, "save_limit": 2, "patience": 3, "threshold": 0.0,
     "questions": 0, "answer_tokens": 8, "metrics": [], "bad_share": 0.0, "seed": 0,
@@ -233,6 +234,7 @@ def test_where_the_estimate_is_above_what_is_free_the_step_is_divided_beforehand
     assert logged(little, "loss") == pytest.approx(logged(plenty, "loss"), rel=1e-4)
     with pytest.raises(FolioError, match=r"takes about .* GiB .* are free; halve train.batch"):
         learn(source, tmp_path / "none", packing="rows", halve_batch=False)
+    learn(source, tmp_path / "all the same", packing="rows", halve_batch=False, check_memory=False)
 
 
 def test_evaluation_and_checkpoints_by_steps(source: Any, tmp_path: Path) -> None:

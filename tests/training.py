@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import tokens
+from stages.language_model import load_tokenizer
 from tests.imports import ROOT
 
 PLAIN = (
@@ -16,17 +17,21 @@ PLAIN = (
 )  # fmt: skip
 
 
-def row(n: int) -> tokens.Row:
+def row(n: int, tokenizer: Any) -> tokens.Row:
     # Three questions on a passage of twenty tokens.
     passage = [5 + (n // 3 * 7 + k * 11) % 200 for k in range(20)]
     answer = [20 + n % 5, 21, 22 + n % 3, 1]
-    return tokens.Row(f"{n}", f"p{n // 3}", "open", "text", [0, *passage, 3 + n % 200, 9 + n % 7], answer)
+    text = tokenizer.decode(answer[:-1])
+    return tokens.Row(f"{n}", f"p{n // 3}", "open", text, [0, *passage, 3 + n % 200, 9 + n % 7], answer)
 
 
 def prepared(folder: Path, model: Path, train: int = 32, validation: int = 6) -> list[str]:
     """Write token rows into `folder` and return the overrides that name the tiny model."""
-    tokens.write(folder / "data/tokens/train.parquet", [row(n) for n in range(train)])
-    tokens.write(folder / "data/tokens/validation.parquet", [row(n) for n in range(300, 300 + validation)])
+    tokenizer = load_tokenizer(model)
+    sides = {"train": range(train), "validation": range(300, 300 + validation)}
+    for name, numbers in sides.items():
+        rows = [row(n, tokenizer) for n in numbers]
+        tokens.write(folder / f"data/tokens/{name}.parquet", rows)
     return ["model=folder", f"model.path={model}", "model.dtype=float32"]
 
 

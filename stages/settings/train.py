@@ -39,6 +39,7 @@ class Train:
     questions: int = Field(ge=0)
     answer_tokens: int = Field(ge=1)
     metrics: list[Any]
+    check_memory: bool
     bad_share: float = Field(ge=0, lt=1)
     seed: int
 
