@@ -131,6 +131,20 @@ def test_an_ordinary_model_can_share(tiny_model: Path) -> None:
         assert obstacle(model, Labelled(model), ROWS, FP32) is None
 
 
+def test_rounding_to_bf16_is_no_obstacle(tiny_model: Path) -> None:
+    model = load(tiny_model, "sdpa", lora=True, checkpointing=False).to(torch.bfloat16)
+    assert obstacle(model, Labelled(model), ROWS, torch.bfloat16) is None
+
+
+def test_a_model_that_counts_positions_by_itself_cannot_share(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(tiny_model, "sdpa", lora=False, checkpointing=False)
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda position_ids, **rest: forward(**rest))
+    assert obstacle(model, Labelled(model), ROWS, FP32) == "the model's attention does not keep to a mask"
+
+
 def test_a_model_that_carries_what_it_read_from_token_to_token_cannot_share(tmp_path: Path) -> None:
     from transformers import MambaConfig, MambaForCausalLM
 
