@@ -6,7 +6,7 @@ position is its depth, so that its loss and gradients are those of the row alone
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from stages.tokens import Row
+    from stages.tree_attention import Segment
 
 Packing = Literal["prefix", "rows", "none"]
 Ids = npt.NDArray[np.int64]
@@ -115,7 +116,16 @@ def pack(rows: Sequence["Row"], pad: int, pair_cost: float, packing: Packing) ->
     return _tensors(*_laid(rows, ids, divided, packing == "prefix", pad), rows)
 
 
-Layout = tuple[Ids, Ids, npt.NDArray[np.bool_], list[Ids]]
+class Part(NamedTuple):
+    """Tokens of a line, `start` to `stop`, that see much of the same, and the places of all that they see."""
+
+    start: int
+    stop: int
+    seen: Ids
+    asks: bool  # most of what they see stands before them
+
+
+Layout = tuple[Ids, Ids, npt.NDArray[np.bool_], list[Ids], list[list[Part]]]
 
 
 def _padded(rows: Sequence["Row"], pad: int) -> Layout:
@@ -129,7 +139,7 @@ def _padded(rows: Sequence["Row"], pad: int) -> Layout:
         tokens[line, width - len(row) :] = row
         mask[line, width - len(row) :] = True
         paths.append(line * width + np.arange(width - len(row), width))
-    return tokens, (mask.cumsum(1) - 1).clip(min=0), mask, paths
+    return tokens, (mask.cumsum(1) - 1).clip(min=0), mask, paths, []
 
 
 def _laid(rows: Sequence["Row"], ids: list[Ids], divided: list[list[int]], share: bool, pad: int) -> Layout:
@@ -140,6 +150,7 @@ def _laid(rows: Sequence["Row"], ids: list[Ids], divided: list[list[int]], share
     # What pads sees itself: attention over nothing would give no number.
     mask[:, 0, np.arange(width), np.arange(width)] = True
     paths = [np.empty(0, dtype=np.int64)] * len(rows)
+    parts: list[list[Part]] = [[] for _ in divided]
     for line, tree in enumerate(divided):
         path, before, used = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), 0
         for i in tree:
@@ -150,25 +161,55 @@ def _laid(rows: Sequence["Row"], ids: list[Ids], divided: list[list[int]], share
             positions[line, new] = np.arange(known, len(path))
             mask[line, 0, new[:, None], path] = np.tri(len(new), len(path), known, dtype=np.bool_)
             paths[i] = line * width + path
-    return tokens, positions, mask, paths
+            if len(new):
+                _add(parts[line], int(new[0]), used, path)
+    return tokens, positions, mask, paths, parts
+
+
+def _add(parts: list[Part], start: int, stop: int, path: Ids) -> None:
+    """Add a row's own tokens: the questions on one passage are one part, behind that of its first row."""
+    asks = 2 * (stop - start) <= len(path)
+    if asks and parts and parts[-1].asks and parts[-1].seen[0] == path[0]:
+        last = parts.pop()
+        start, path = last.start, np.union1d(last.seen, path)
+    parts.append(Part(start, stop, path, asks))
 
 
 def _width(rows: Sequence[Ids], share: bool) -> int:
     return Stretch(rows, share).width()
 
 
+def _segment(mask: npt.NDArray[np.bool_], part: Part) -> "Segment":
+    import torch
+
+    from stages.tree_attention import Segment
+
+    visible = np.ascontiguousarray(mask[part.start : part.stop][:, part.seen])
+    return Segment(part.start, part.stop, torch.from_numpy(part.seen), torch.from_numpy(visible))
+
+
 def _tensors(
-    ids: Ids, positions: Ids, mask: npt.NDArray[np.bool_], paths: Sequence[Ids], rows: Sequence["Row"]
+    ids: Ids,
+    positions: Ids,
+    mask: npt.NDArray[np.bool_],
+    paths: Sequence[Ids],
+    parts: list[list[Part]],
+    rows: Sequence["Row"],
 ) -> "dict[str, torch.Tensor]":
     import torch
+
+    from stages.tree_attention import tell
 
     empty = np.empty(0, dtype=np.int64)
     index = [path[len(row.prompt) - 1 :] for path, row in zip(paths, rows, strict=False)]
     labels = [np.array(row.completion) for row in rows]
+    masked = torch.from_numpy(mask)
+    if parts:
+        tell(masked, [[_segment(mask[line, 0], part) for part in own] for line, own in enumerate(parts)])
     return {
         "input_ids": torch.from_numpy(ids),
         "position_ids": torch.from_numpy(positions),
-        "attention_mask": torch.from_numpy(mask),
+        "attention_mask": masked,
         "index": torch.from_numpy(np.concatenate([empty, *index])),
         "labels": torch.from_numpy(np.concatenate([empty, *labels])),
         "tokens": torch.tensor(sum(len(row.prompt) + len(row.completion) for row in rows)),

@@ -15,14 +15,15 @@ from transformers import Trainer, TrainerState
 
 from stages.packing import Stretch, inputs, pack
 from stages.steps import Steps
+from stages.tree_attention import NAME
 
 if TYPE_CHECKING:
     from stages.memory import Estimate
     from stages.tokens import Row
 
 Batch = dict[str, torch.Tensor]
-# How much more a query and a key cost than their arithmetic says: masked kernels are slower than
-# matrix products. Measured on two CPU cores; it decides between layouts, never a result.
+# How much more a query and a key cost in masked attention than their arithmetic says; it decides between
+# layouts, never a result. Attention that goes row by row computes no pair in vain: there a line is free.
 ATTENTION_COST = 2.0
 # Mean difference (nats) that rounding alone makes between a row in a tree and the same row by itself, at
 # most; by the bytes of a number. Measured: 0.027 in bf16 and 3e-6 in fp32; other positions make far more.
@@ -78,6 +79,8 @@ def _mask(mask: torch.Tensor, model: Any, dtype: torch.dtype) -> torch.Tensor:
 def pair_cost(model: Any) -> float:
     """What a pair of tokens costs in attention, relative to a token in the linear layers."""
     config = model.config.get_text_config()
+    if config._attn_implementation == NAME:
+        return 0.0
     head = model.get_output_embeddings()
     layers = [m for m in model.modules() if hasattr(m, "in_features") and m is not head]
     products: int = sum(layer.in_features * layer.out_features for layer in layers)

@@ -31,6 +31,11 @@ def groups(rows: Sequence[Ids]) -> list[list[int]]:
     return found
 
 
+def batched(group: list[int], most: int) -> list[list[int]]:
+    """Runs of at most so many."""
+    return [group[start : start + most] for start in range(0, len(group), most)]
+
+
 class Steps:
     """The batch sampler of one device: for every step its micro-batches, as lists of row indices.
 
@@ -98,17 +103,20 @@ class Steps:
         return [g for part in pools for g in sorted(part, key=lambda g: -len(self._rows[g[0]]))]
 
     def _by_rows(self, waiting: list[list[int]]) -> list[list[int]]:
+        """Steps of exactly `batch` rows, of groups that are divided as seldom as chance allows."""
+        pieces = [part for group in waiting for part in batched(group, self._batch)]
         made: list[list[int]] = [[]]
-        while waiting:
+        while pieces:
             if len(made[-1]) == self._batch:
                 made.append([])
             room = self._batch - len(made[-1])
-            # A little further on there may be a group that need not be divided.
-            at = next((k for k, group in enumerate(waiting[:AHEAD]) if len(group) <= room), 0)
-            group = waiting.pop(at)
-            made[-1] += group[:room]
-            if group[room:]:
-                waiting.insert(0, group[room:])
+            near = range(min(AHEAD, len(pieces)))
+            # The largest of the next few that fits, else the largest of them, divided.
+            at = max(near, key=lambda k: (len(pieces[k]) <= room, len(pieces[k]), -k))
+            piece = pieces.pop(at)
+            made[-1] += piece[:room]
+            if piece[room:]:
+                pieces.insert(0, piece[room:])
         return made
 
     def _by_tokens(self, waiting: list[list[int]]) -> list[list[int]]:

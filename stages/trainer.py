@@ -124,7 +124,7 @@ def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: Place)
 
     set_seed(settings.seed)
     tokenizer = load_tokenizer(source.folder())
-    attention = {"attn_implementation": settings.attention}
+    attention = {"attn_implementation": attention_of(settings)}
     bits = method.quantization(source.dtype)
     base = load_model(source.folder(), method.dtype(source.dtype), **attention, **bits)
     dtype = pick_dtype(source.dtype, base.device)
@@ -151,6 +151,14 @@ def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: Place)
     )
     show(trainer)
     return trainer
+
+
+def attention_of(settings: Train) -> str:
+    """The attention that is asked for; on a CPU sdpa goes through trees row by row."""
+    from stages.tree_attention import register
+
+    trees = settings.packing != "none" and settings.attention == "sdpa" and pick_device().type == "cpu"
+    return register() if trees else settings.attention
 
 
 def quiz(settings: Train, rows: list[tokens.Row], tokenizer: Any) -> "Quiz | None":

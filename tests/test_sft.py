@@ -11,6 +11,7 @@ from stages.method.lora import Lora
 from stages.packing import Packing, pack
 from stages.sft import Labelled, label_losses, obstacle, pair_cost
 from stages.tokens import Row
+from stages.tree_attention import register
 from tests import tiny
 
 PASSAGE = [1, 5, 9, 20, 33, 7]
@@ -53,6 +54,7 @@ def separate(model: Any) -> torch.Tensor:
 
 
 def load(folder: Path, attention: str, lora: bool, checkpointing: bool) -> Any:
+    register()
     model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation=attention)
     if lora:
         torch.manual_seed(0)
@@ -88,7 +90,7 @@ def test_the_loss_of_a_model_that_knows_nothing_is_ln_of_the_vocabulary_per_labe
 
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "checkpointed"])
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "folio_tree"])
 def test_losses_and_gradients_are_those_of_separate_rows(
     tiny_model: Path, attention: str, lora: bool, checkpointing: bool
 ) -> None:
@@ -126,7 +128,7 @@ def test_a_batch_of_no_rows_has_no_loss_and_no_gradient(tiny_model: Path) -> Non
 
 
 def test_an_ordinary_model_can_share(tiny_model: Path) -> None:
-    for attention in ("sdpa", "eager"):
+    for attention in ("sdpa", "eager", "folio_tree"):
         model = load(tiny_model, attention, lora=True, checkpointing=False)
         assert obstacle(model, Labelled(model), ROWS, FP32) is None
 
