@@ -66,11 +66,27 @@ class Decoder:
         import torch
 
         ids, mask = self._padded(prompts)
-        drafts = [_Draft() for _ in range(len(prompts) * samples)]
         with torch.inference_mode():
             past = self._read(ids, mask)
-            past.batch_repeat_interleave(samples)
-            ids, mask = ids.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
+        return self.go_on((ids, mask, past), stop, max_new_tokens, samples, **sampling)
+
+    def go_on(
+        self,
+        read: tuple["torch.Tensor", "torch.Tensor", Any],
+        stop: Sequence[int],
+        max_new_tokens: int,
+        samples: int = 1,
+        **sampling: Any,
+    ) -> list[list[Completion]]:
+        """Complete prompts that were `read`: ids, mask [rows, longest], a cache without the last column."""
+        import torch
+
+        ids, mask, past = read
+        drafts = [_Draft() for _ in range(len(ids) * samples)]
+        with torch.inference_mode():
+            if samples > 1:
+                past.batch_repeat_interleave(samples)
+                ids, mask = ids.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
             going, room = list(range(len(drafts))), max_new_tokens
             while going and room > 0:
                 ids, mask, past, log_probs = self._go_on(ids, mask, past, min(room, SEGMENT), stop, sampling)

@@ -1,77 +1,105 @@
 """A model's answers to held-out questions: python -m stages.evaluate evaluate.model=base [override ...]"""
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from omegaconf import DictConfig
 
 from stages import jsonl
 from stages.account import Account
 from stages.artifact import write_json
-from stages.decode import Decoder
+from stages.bits import in_bits
+from stages.decode import Completion, Decoder
 from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.language_model import load_model, load_tokenizer, saved_dtype, stop_tokens
-from stages.likelihood import token_losses
 from stages.option import build
 from stages.prompt import answer_ids, prompt_ids
 from stages.settings.evaluate import Evaluate
+from stages.steps import groups
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from stages.reading import Reading
+
 TEST = Path("data/test.jsonl")
+TRAINED = Path("data/trained.jsonl")
 MERGED = Path("models/merged")
 ANSWERS = Path("evaluation")
 METRICS = {"base": Path("metrics/baseline.json"), "tuned": Path("metrics/evaluate.json")}
+
+# A pair and how it is asked: open with its passage, closed without; trained is closed, of the training side.
+Cell = tuple[jsonl.Record, str]
+
+
+def cells(test: Sequence[jsonl.Record], trained: Sequence[jsonl.Record]) -> list[Cell]:
+    """Every question with every context in which it is asked."""
+    contexts = [(pair, context) for context in ("open", "closed") for pair in test]
+    return [*contexts, *((pair, "trained") for pair in trained)]
 
 
 def ask(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
-    pairs: Sequence[jsonl.Record],
+    asked: Sequence[Cell],
     settings: Evaluate,
 ) -> list[jsonl.Record]:
-    """Return one answer record per pair and context: with the passage (open) and without (closed).
+    """Return one answer record per cell.
 
-    Answers are greedy and see the prompt alone; token losses are those of the reference.
+    Answers see the prompt alone and are greedy unless `settings.sampling` says otherwise; token losses are
+    those of the reference.
     """
-    cells = [(pair, context) for context in ("open", "closed") for pair in pairs]
     prompts = [
         prompt_ids(tokenizer, pair["question"], pair["passage"] if context == "open" else None)
-        for pair, context in cells
+        for pair, context in asked
     ]
+    references = [answer_ids(tokenizer, pair["answer"]) for pair, _ in asked]
     answers: dict[int, jsonl.Record] = {}
-    decoder = Decoder(model, tokenizer.pad_token_id)
+    from stages.reading import Reader
+
+    reader, decoder = Reader(model, tokenizer.pad_token_id), Decoder(model, tokenizer.pad_token_id)
+    stop = stop_tokens(model, tokenizer)
     for batch in _batches(prompts, settings.batch):
-        asked = [prompts[i] for i in batch]
-        references = [answer_ids(tokenizer, cells[i][0]["answer"]) for i in batch]
-        losses = token_losses(model, list(zip(asked, references, strict=True)), tokenizer.pad_token_id)
-        replies = decoder.complete(asked, stop_tokens(model, tokenizer), settings.maximum_tokens)
-        for i, loss, (reply,) in zip(batch, losses, replies, strict=True):
+        read = reader.read([prompts[i] for i in batch], [references[i] for i in batch])
+        replies = _replies(decoder, read, [prompts[i] for i in batch], stop, settings)
+        for i, losses, reply in zip(batch, read.losses, replies, strict=True):
             text = tokenizer.decode(reply.ids, skip_special_tokens=True).strip()
-            answers[i] = _record(*cells[i], settings.model, text, reply.stop is None, loss)
-    return [answers[i] for i in range(len(cells))]
+            said = {"answer": text, "cut_off": reply.stop is None, "tokens": len(reply.ids)}
+            found = {"token_losses": [round(loss, 5) for loss in losses]}
+            answers[i] = _described(*asked[i], settings.model) | said | found
+    return [answers[i] for i in range(len(asked))]
 
 
-def _batches(prompts: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
+def _replies(
+    decoder: Decoder, read: "Reading", prompts: list[list[int]], stop: list[int], settings: Evaluate
+) -> list[Completion]:
+    most, sampling = settings.maximum_tokens, settings.sampling()
+    if read.past is None:  # a model that keeps something else than keys and values reads again
+        return [reply for (reply,) in decoder.complete(prompts, stop, most, **sampling)]
+    state = read.ids, read.mask, read.past
+    return [reply for (reply,) in decoder.go_on(state, stop, most, **sampling)]
+
+
+def _batches(prompts: Sequence[list[int]], size: int) -> Iterator[list[int]]:
+    """Prompts that share much stand in one batch, the longest first."""
     from tqdm import tqdm
 
-    # Similar lengths together, the longest first: too large a batch fails at once, not at the end.
-    order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), i))
-    for start in tqdm(range(0, len(order), size), desc="answers", unit="batch"):
+    found = groups([np.array(prompt) for prompt in prompts])
+    # Too large a batch fails at once, not at the end.
+    found.sort(key=lambda group: (-max(len(prompts[i]) for i in group), group))
+    order = [i for group in found for i in group]
+    for start in tqdm(range(0, len(order), size), desc="answers", unit="batch", mininterval=1.0):
         yield order[start : start + size]
 
 
-def _record(
-    pair: jsonl.Record, context: str, model: str, answer: str, cut: bool, losses: list[float]
-) -> jsonl.Record:
+def _described(pair: jsonl.Record, context: str, model: str) -> jsonl.Record:
     kept = {key: pair[key] for key in ("id", "chunk", "document", "pages", "question")}
-    said = {"reference": pair["answer"], "answer": answer, "cut_off": cut}
-    rounded = {"token_losses": [round(loss, 5) for loss in losses]}
-    return {"model": model, "context": context} | kept | said | rounded
+    return {"model": model, "context": context} | kept | {"reference": pair["answer"]}
 
 
 def sample(pairs: Sequence[jsonl.Record], most: int, account: Account) -> list[jsonl.Record]:
@@ -84,7 +112,7 @@ def sample(pairs: Sequence[jsonl.Record], most: int, account: Account) -> list[j
     return kept
 
 
-def figures(account: Account, answers: Sequence[jsonl.Record]) -> dict[str, Any]:
+def figures(account: Account, answers: Sequence[jsonl.Record], seconds: float) -> dict[str, Any]:
     """What stands in metrics/baseline.json and metrics/evaluate.json.
 
     Raises:
@@ -92,30 +120,39 @@ def figures(account: Account, answers: Sequence[jsonl.Record]) -> dict[str, Any]
     """
     if not all(math.isfinite(loss) for row in answers for loss in row["token_losses"]):
         raise FolioError("the model finds an answer infinitely unlikely or gives no number: it is broken")
-    cut = sum(row["cut_off"] for row in answers)
-    return {"questions": account.as_dict(), "answers": len(answers), "cut_off": cut}
+    cut, written = (sum(row[key] for row in answers) for key in ("cut_off", "tokens"))
+    speed = {"seconds": round(seconds, 1), "tokens_per_second": round(written / seconds, 1)}
+    return {"questions": account.as_dict(), "answers": len(answers), "cut_off": cut} | speed
 
 
-def _folder(config: DictConfig, model: str) -> tuple[Path, str]:
+def load(config: DictConfig, settings: Evaluate) -> tuple[Any, Any]:
+    """The model that answers, in fewer bits where these are asked for, and its tokenizer."""
     source = build(config, "model")
-    return (source.folder(), source.dtype) if model == "base" else (MERGED, saved_dtype(MERGED))
+    base = settings.model == "base"
+    folder, dtype = (source.folder(), source.dtype) if base else (MERGED, saved_dtype(MERGED))
+    return load_model(folder, dtype, **in_bits(settings.bits, dtype)), load_tokenizer(folder)
 
 
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write evaluation/<model>.jsonl."""
+    from transformers import set_seed
+
     settings = build(config, "evaluate")
     account = Account("questions")
-    pairs = sample(list(jsonl.read(TEST)), settings.maximum_questions, account)
-    if not pairs:
+    test = sample(list(jsonl.read(TEST)), settings.maximum_questions, account)
+    if not test:
         raise FolioError(f"{TEST} holds no question; raise tokenize.test_share above 0")
-    folder, dtype = _folder(config, settings.model)
-    tokenizer = load_tokenizer(folder)
-    answers = ask(load_model(folder, dtype), tokenizer, pairs, settings)
-    counted = figures(account, answers)
+    trained = sample(list(jsonl.read(TRAINED)), settings.maximum_trained, Account("questions"))
+    model, tokenizer = load(config, settings)
+    set_seed(settings.seed)
+    start = time.perf_counter()
+    answers = ask(model, tokenizer, cells(test, trained), settings)
+    counted = figures(account, answers, time.perf_counter() - start)
     jsonl.write(ANSWERS / f"{settings.model}.jsonl", answers)
     write_json(METRICS[settings.model], counted)
-    print(f"evaluate: {settings.model} answered {len(pairs)} questions, open and closed book")
+    asked = f"{len(test)} held-out questions, open and closed book, and {len(trained)} trained ones"
+    print(f"evaluate: {settings.model} answered {asked}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ position is its depth, so that its loss and gradients are those of the row alone
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -100,22 +101,6 @@ def trees(rows: Sequence[Ids], pair_cost: float, share: bool = True) -> list[lis
     return stretch.runs(best)
 
 
-def pack(rows: Sequence["Row"], pad: int, pair_cost: float, packing: Packing) -> "dict[str, torch.Tensor]":
-    """Lay rows out as a micro-batch of prefix trees.
-
-    Returns:
-        input_ids, position_ids [trees, width]; attention_mask, true where a query (row) may see a
-        key (column), [trees, 1, width, width], or for `none` [rows, width], padded on the left;
-        index [labels], the place in the flattened input_ids that predicts each label; labels
-        [labels], row after row; tokens [], of all rows as if each stood alone.
-    """
-    if packing == "none":
-        return _tensors(*_padded(rows, pad), rows)
-    ids = inputs(rows)
-    divided = trees(ids, pair_cost, packing == "prefix") if rows else [[]]
-    return _tensors(*_laid(rows, ids, divided, packing == "prefix", pad), rows)
-
-
 class Part(NamedTuple):
     """Tokens of a line, `start` to `stop`, that see much of the same, and the places of all that they see."""
 
@@ -125,12 +110,69 @@ class Part(NamedTuple):
     asks: bool  # most of what they see stands before them
 
 
-Layout = tuple[Ids, Ids, npt.NDArray[np.bool_], list[Ids], list[list[Part]]]
+@dataclass(frozen=True)
+class Layout:
+    """Rows as a model reads them; `paths` says where each token of a row stands in the flattened ids."""
+
+    ids: Ids  # [lines, width]
+    positions: Ids  # [lines, width]
+    mask: npt.NDArray[np.bool_]  # [lines, 1, width, width], or of padded rows [lines, width]
+    paths: list[Ids]
+    parts: list[list[Part]]  # of each line, in which attention may go through it
+
+    def masked(self) -> "torch.Tensor":
+        """The mask as a tensor that tells its tree to an attention which asks for it."""
+        import torch
+
+        from stages.tree_attention import tell
+
+        mask = torch.from_numpy(self.mask)
+        if self.parts:
+            lines = enumerate(self.parts)
+            tell(mask, [[_segment(self.mask[line, 0], part) for part in own] for line, own in lines])
+        return mask
 
 
-def _padded(rows: Sequence["Row"], pad: int) -> Layout:
+def lay_out(rows: Sequence[Ids], pad: int, pair_cost: float, packing: Packing) -> Layout:
+    """Lay rows out: `prefix` as trees, `rows` side by side, `none` each in a line, padded on the left."""
+    if packing == "none":
+        return _padded(rows, pad)
+    share = packing == "prefix"
+    return _laid(rows, trees(rows, pair_cost, share) if rows else [[]], share, pad)
+
+
+def pack(rows: Sequence["Row"], pad: int, pair_cost: float, packing: Packing) -> "dict[str, torch.Tensor]":
+    """Lay rows out as a micro-batch.
+
+    Returns:
+        input_ids, position_ids [trees, width]; attention_mask, true where a query (row) may see a
+        key (column), [trees, 1, width, width], or for `none` [rows, width], padded on the left;
+        index [labels], the place in the flattened input_ids that predicts each label; labels
+        [labels], row after row; tokens [], of all rows as if each stood alone.
+    """
+    import torch
+
+    layout = lay_out(inputs(rows), pad, pair_cost, packing)
+    labels = [np.empty(0, dtype=np.int64), *(np.array(row.completion) for row in rows)]
+    return {
+        "input_ids": torch.from_numpy(layout.ids),
+        "position_ids": torch.from_numpy(layout.positions),
+        "attention_mask": layout.masked(),
+        "index": torch.from_numpy(places(layout, rows)),
+        "labels": torch.from_numpy(np.concatenate(labels)),
+        "tokens": torch.tensor(sum(len(row.prompt) + len(row.completion) for row in rows)),
+    }
+
+
+def places(layout: Layout, rows: Sequence["Row"]) -> Ids:
+    """Where in the flattened ids each label of the rows is predicted, row after row."""
+    found = [path[len(row.prompt) - 1 :] for path, row in zip(layout.paths, rows, strict=False)]
+    return np.concatenate([np.empty(0, dtype=np.int64), *found])
+
+
+def _padded(ids: Sequence[Ids], pad: int) -> Layout:
     """One row in each line, padded on the left."""
-    ids = inputs(rows) or [np.zeros(1, dtype=np.int64)]
+    ids = ids or [np.zeros(1, dtype=np.int64)]
     width = max(map(len, ids))
     tokens = np.full((len(ids), width), pad)
     mask = np.zeros((len(ids), width), dtype=np.bool_)
@@ -139,17 +181,17 @@ def _padded(rows: Sequence["Row"], pad: int) -> Layout:
         tokens[line, width - len(row) :] = row
         mask[line, width - len(row) :] = True
         paths.append(line * width + np.arange(width - len(row), width))
-    return tokens, (mask.cumsum(1) - 1).clip(min=0), mask, paths, []
+    return Layout(tokens, (mask.cumsum(1) - 1).clip(min=0), mask, paths, [])
 
 
-def _laid(rows: Sequence["Row"], ids: list[Ids], divided: list[list[int]], share: bool, pad: int) -> Layout:
+def _laid(ids: Sequence[Ids], divided: list[list[int]], share: bool, pad: int) -> Layout:
     width = max(1, *(_width([ids[i] for i in tree], share) for tree in divided))
     tokens = np.full((len(divided), width), pad)
     positions = np.zeros_like(tokens)
     mask = np.zeros((len(divided), 1, width, width), dtype=np.bool_)
     # What pads sees itself: attention over nothing would give no number.
     mask[:, 0, np.arange(width), np.arange(width)] = True
-    paths = [np.empty(0, dtype=np.int64)] * len(rows)
+    paths = [np.empty(0, dtype=np.int64)] * len(ids)
     parts: list[list[Part]] = [[] for _ in divided]
     for line, tree in enumerate(divided):
         path, before, used = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), 0
@@ -163,7 +205,7 @@ def _laid(rows: Sequence["Row"], ids: list[Ids], divided: list[list[int]], share
             paths[i] = line * width + path
             if len(new):
                 _add(parts[line], int(new[0]), used, path)
-    return tokens, positions, mask, paths, parts
+    return Layout(tokens, positions, mask, paths, parts)
 
 
 def _add(parts: list[Part], start: int, stop: int, path: Ids) -> None:
@@ -186,31 +228,3 @@ def _segment(mask: npt.NDArray[np.bool_], part: Part) -> "Segment":
 
     visible = np.ascontiguousarray(mask[part.start : part.stop][:, part.seen])
     return Segment(part.start, part.stop, torch.from_numpy(part.seen), torch.from_numpy(visible))
-
-
-def _tensors(
-    ids: Ids,
-    positions: Ids,
-    mask: npt.NDArray[np.bool_],
-    paths: Sequence[Ids],
-    parts: list[list[Part]],
-    rows: Sequence["Row"],
-) -> "dict[str, torch.Tensor]":
-    import torch
-
-    from stages.tree_attention import tell
-
-    empty = np.empty(0, dtype=np.int64)
-    index = [path[len(row.prompt) - 1 :] for path, row in zip(paths, rows, strict=False)]
-    labels = [np.array(row.completion) for row in rows]
-    masked = torch.from_numpy(mask)
-    if parts:
-        tell(masked, [[_segment(mask[line, 0], part) for part in own] for line, own in enumerate(parts)])
-    return {
-        "input_ids": torch.from_numpy(ids),
-        "position_ids": torch.from_numpy(positions),
-        "attention_mask": masked,
-        "index": torch.from_numpy(np.concatenate([empty, *index])),
-        "labels": torch.from_numpy(np.concatenate([empty, *labels])),
-        "tokens": torch.tensor(sum(len(row.prompt) + len(row.completion) for row in rows)),
-    }

@@ -18,18 +18,26 @@ METRICS = Path("metrics")
 ANSWERS = Path("evaluation")
 REPORT = Path("report")
 STAGES = ("chunk", "verify", "tokenize", "train", "merge")
-CONTEXTS = {"open": "with the passage", "closed": "without the passage"}
+CONTEXTS = {
+    "open": "with the passage",
+    "closed": "without the passage",
+    "trained": "trained questions, without the passage",
+}
 
 
 def table(scores: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per context and figure: base, tuned and the number of answers behind each."""
+    """One row per context and figure: base, tuned, their difference with intervals, and the n behind them."""
     rows = []
     for metric, contexts in scores.items():
-        for context, models in contexts.items():
-            for figure in (name for name in models["base"] if name != "n"):
-                cells = {model: models[model][figure] for model in ("base", "tuned")}
+        for context, found in contexts.items():
+            counts = {"n": found["n"], "passages": found["passages"]}
+            for figure, gap in found.get("difference", {}).items():
                 name = figure if figure == metric else f"{metric} {figure}"
-                rows.append({"figure": name, "context": CONTEXTS[context], "n": models["base"]["n"]} | cells)
+                sides = {model: found[model][figure] for model in ("base", "tuned")}
+                ranges = {f"{model}_range": (one["low"], one["high"]) for model, one in sides.items()}
+                values = {model: one["value"] for model, one in sides.items()}
+                row = {"figure": name, "context": CONTEXTS[context], "difference": gap}
+                rows.append(row | counts | values | ranges)
     return sorted(rows, key=lambda row: list(CONTEXTS.values()).index(row["context"]))
 
 

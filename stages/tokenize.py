@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PAIRS = Path("data/qa.jsonl")
 TOKENS = Path("data/tokens")
 TEST = Path("data/test.jsonl")
+TRAINED = Path("data/trained.jsonl")
 METRICS = Path("metrics/tokenize.json")
 
 
@@ -89,7 +90,7 @@ def _figures(rows: dict[str, list[tokens.Row]], test: int, account: Account) -> 
 
 @entrypoint
 def main(config: DictConfig) -> None:
-    """Write data/tokens/{train,validation}.parquet, data/test.jsonl and metrics/tokenize.json."""
+    """Write data/tokens/, data/test.jsonl, data/trained.jsonl and metrics/tokenize.json."""
     settings, account = build(config, "tokenize"), Account("rows")
     sides = divide(jsonl.read(PAIRS), settings)
     tokenizer = load_tokenizer(build(config, "model").folder())
@@ -102,6 +103,7 @@ def main(config: DictConfig) -> None:
     for name, side in rows.items():
         tokens.write(TOKENS / f"{name}.parquet", side)
     jsonl.write(TEST, sides["test"])
+    jsonl.write(TRAINED, sides["train"])
     figures = _figures(rows, len(sides["test"]), account)
     write_json(METRICS, figures)
     print(f"tokenize: {figures['train']} rows to train, {figures['validation']} to validate")

@@ -117,9 +117,10 @@ def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: Place)
     """Load the base model, attach what learns and set up the trainer."""
     from transformers import set_seed
 
+    from stages.likelihood import Labelled, pair_cost
     from stages.packing import inputs, pack
     from stages.progress import show
-    from stages.sft import Labelled, SftTrainer, pair_cost
+    from stages.sft import SftTrainer
     from stages.steps import Steps
 
     set_seed(settings.seed)
@@ -212,7 +213,7 @@ def may_divide(settings: Train, parts: int) -> bool:
 
 def choose_packing(settings: Train, model: Any, labelled: Any, rows: Rows, dtype: "torch.dtype") -> "Packing":
     """The layout of rows that is asked for, or `none`, said aloud, where the model cannot do it."""
-    from stages.sft import obstacle
+    from stages.likelihood import obstacle
 
     if settings.packing == "none":
         return "none"

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from stages.decode import Decoder, left_pad
-from stages.likelihood import token_losses
+from stages.likelihood import completion_logits
 
 PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12], [13, 14, 15]]
 STOP = [2]
@@ -80,8 +81,11 @@ def test_scores_are_the_mean_log_probabilities_of_each_completion_alone(
 ) -> None:
     scores = Decoder(model, pad=2, prefix=prefix).score(ROWS)
     for (prompt, completions), found in zip(ROWS, scores, strict=True):
-        losses = token_losses(model, [(prefix + prompt, completion) for completion in completions], pad=2)
-        expected = [-sum(row) / len(row) for row in losses]
+        logits = completion_logits(
+            model, [(prefix + prompt, completion) for completion in completions], pad=2
+        )
+        pairs = zip(logits, completions, strict=True)
+        expected = [-float(cross_entropy(row, torch.tensor(completion))) for row, completion in pairs]
         assert found == pytest.approx(expected, abs=1e-5)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from stages.account import Account
-from stages.evaluate import ask, sample
+from stages.evaluate import ask, cells, sample
 from stages.language_model import load_model, load_tokenizer, stop_tokens
 from stages.settings.evaluate import Evaluate
 
@@ -25,15 +25,20 @@ def loaded(tiny_model: Path) -> tuple[Any, Any]:
     return load_model(tiny_model, "float32"), load_tokenizer(tiny_model)
 
 
-def settings(batch: int) -> Evaluate:
-    return Evaluate(model="tuned", batch=batch, maximum_tokens=5, maximum_questions=9)
+ASKED = cells(PAIRS[:4], PAIRS[4:])
 
 
-def test_every_question_is_answered_open_and_closed_in_order(loaded: tuple[Any, Any]) -> None:
-    answers = ask(*loaded, PAIRS, settings(2))
+def settings(batch: int, **changes: Any) -> Evaluate:
+    greedy = {"bits": 16, "temperature": 0.0, "top_p": 1.0, "seed": 0}
+    most = {"maximum_tokens": 5, "maximum_questions": 9, "maximum_trained": 9}
+    return Evaluate(model="tuned", batch=batch, **greedy | most | changes)
+
+
+def test_every_question_is_answered_open_and_closed_and_trained_ones_closed(loaded: tuple[Any, Any]) -> None:
+    answers = ask(*loaded, ASKED, settings(2))
     assert [(row["id"], row["context"]) for row in answers] == [
-        (str(n), context) for context in ("open", "closed") for n in range(5)
-    ]
+        *((str(n), context) for context in ("open", "closed") for n in range(4)), ("4", "trained"),
+    ]  # fmt: skip
     assert {row["model"] for row in answers} == {"tuned"}
     # "It is 3." and EOS, token by token.
     tokenizer = loaded[1]
@@ -42,14 +47,14 @@ def test_every_question_is_answered_open_and_closed_in_order(loaded: tuple[Any, 
 
 
 def test_a_batch_answers_as_one_question_at_a_time_does(loaded: tuple[Any, Any]) -> None:
-    together, alone = ask(*loaded, PAIRS, settings(10)), ask(*loaded, PAIRS, settings(1))
+    together, alone = ask(*loaded, ASKED, settings(10)), ask(*loaded, ASKED, settings(1))
     assert [row["answer"] for row in together] == [row["answer"] for row in alone]
     for ours, theirs in zip(together, alone, strict=True):
         assert ours["token_losses"] == pytest.approx(theirs["token_losses"], abs=1e-3)
 
 
 def test_the_answer_holds_nothing_of_the_prompt(loaded: tuple[Any, Any]) -> None:
-    for row in ask(*loaded, PAIRS, settings(4)):
+    for row in ask(*loaded, ASKED, settings(4)):
         assert row["question"] not in row["answer"]
         assert row["cut_off"] or len(row["answer"]) < 100
 
@@ -66,3 +71,33 @@ def test_a_sample_is_stable_when_questions_are_added() -> None:
     assert len(few) == 2
     assert sample(PAIRS, 5, Account("questions")) == PAIRS
     assert sample(list(reversed(PAIRS[:4])), 2, Account("questions")) == list(reversed(few))
+
+
+def test_questions_on_one_passage_share_its_reading_and_answer_the_same(
+    loaded: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = [pair(9) | {"id": f"{n}", "question": f"What is {n}?"} for n in range(6)]
+    alone = ask(*loaded, cells(shared, []), settings(1))
+    seen = []
+    forward = loaded[0].forward
+    monkeypatch.setattr(
+        loaded[0], "forward", lambda **named: (seen.append(named["input_ids"].numel()), forward(**named))[1]
+    )
+    together = ask(*loaded, cells(shared, []), settings(6))
+    assert [row["answer"] for row in together] == [row["answer"] for row in alone]
+    for ours, theirs in zip(together, alone, strict=True):
+        assert ours["token_losses"] == pytest.approx(theirs["token_losses"], abs=1e-4)
+    # The passage is read once, not six times; the questions are as long as a half of it.
+    prompt = len(loaded[1](shared[0]["passage"])["input_ids"])
+    assert max(seen) < 4 * prompt
+
+
+def test_a_seed_draws_the_same_answers_again_and_another_draws_others(loaded: tuple[Any, Any]) -> None:
+    from transformers import set_seed
+
+    said = []
+    for seed in (0, 0, 1):
+        set_seed(seed)
+        answers = ask(*loaded, ASKED, settings(4, temperature=1.5))
+        said.append([row["answer"] for row in answers])
+    assert said[0] == said[1] != said[2]

@@ -17,10 +17,10 @@ from transformers import (
 
 from stages import memory
 from stages.errors import FolioError
+from stages.likelihood import Labelled, label_losses
 from stages.memory import Batch, Estimate, Kept, Step
 from stages.method.lora import Lora
 from stages.packing import pack
-from stages.sft import Labelled, label_losses
 from stages.tokens import Row
 
 SMALL: dict[str, Any] = {

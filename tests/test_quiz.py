@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 from stages.errors import FolioError
 from stages.language_model import load_model, load_tokenizer
+from stages.likelihood import Labelled
 from stages.method.lora import Lora
 from stages.method.qlora import Qlora
 from stages.metric.bertscore import Bertscore
@@ -20,7 +21,7 @@ from stages.metric.perplexity import Perplexity
 from stages.metric.squad import Squad
 from stages.packing import inputs, pack
 from stages.quiz import Quiz, sample
-from stages.sft import Labelled, SftTrainer
+from stages.sft import SftTrainer
 from stages.steps import Steps
 from stages.tokens import Row
 

@@ -14,6 +14,7 @@ from stages.errors import FolioError
 from stages.report import gather, side_by_side, table, where
 from stages.template import one_line, render
 
+MODELS = ("base", "tuned")
 PLANTED = "<script>alert(1)</script>"
 
 
@@ -57,7 +58,9 @@ def facts(**changes: Any) -> dict[str, Any]:
         "tokenize": {"train": 5, "validation": 1, "test": 2},
         "train": {"trainable": 8, "parameters": 80, "steps": 4, "loss": {"before": 2.0, "after": 1.23456}},
         "merge": {"difference": 0.01, "tokens": 33},
-        "table": [{"figure": "perplexity", "context": "with the passage", "n": 2, "base": 4.0, "tuned": 1.5}],
+        "table": [{"figure": "perplexity", "context": "with the passage", "n": 2, "passages": 2,
+                   "base": 4.0, "tuned": 1.5, "base_range": (3.0, 5.0), "tuned_range": (1.0, 2.0),
+                   "difference": {"value": -2.5, "low": -3.5, "high": -1.5, "improvement": 1.0}}],
         "examples": side_by_side([answer("a", "base said")], [answer("a", "tuned said")], 6),
         "model": "some/model",
         "method": "lora",
@@ -79,24 +82,31 @@ def test_where(pages: list[int], text: str) -> None:
 
 
 def test_the_table_has_a_row_per_context_and_figure() -> None:
-    def cell(n: int, **values: float) -> dict[str, float]:
-        return {**values, "n": n}
+    def cell(**values: tuple[float, float]) -> dict[str, Any]:
+        def one(value: float) -> dict[str, Any]:
+            return {"value": value, "low": value - 1, "high": value + 1}
+
+        sides = {
+            model: {name: one(pair[at]) for name, pair in values.items()} for at, model in enumerate(MODELS)
+        }
+        gaps = {name: one(tuned - base) | {"improvement": 0.9} for name, (base, tuned) in values.items()}
+        return {**sides, "difference": gaps, "n": 2, "passages": 1}
 
     scores = {
-        "perplexity": {
-            "closed": {"base": cell(2, perplexity=9.0), "tuned": cell(2, perplexity=3.0)},
-            "open": {"base": cell(2, perplexity=4.0), "tuned": cell(2, perplexity=1.5)},
-        },
-        "squad": {"open": {"base": cell(2, f1=0.5, exact=0.0), "tuned": cell(2, f1=1.0, exact=0.5)}},
+        "perplexity": {"closed": cell(perplexity=(9.0, 3.0)), "open": cell(perplexity=(4.0, 1.5))},
+        "squad": {"open": cell(f1=(0.5, 1.0), exact=(0.0, 0.5)), "trained": {"n": 0, "passages": 0}},
     }
-    rows = [tuple(row.values()) for row in table(scores)]
+    rows = table(scores)
+    keys = ("figure", "context", "n", "base", "tuned")
     # With the passage first; a figure that is called as its metric does not say so twice.
-    assert rows == [
+    assert [tuple(row[key] for key in keys) for row in rows] == [
         ("perplexity", "with the passage", 2, 4.0, 1.5),
         ("squad f1", "with the passage", 2, 0.5, 1.0),
         ("squad exact", "with the passage", 2, 0.0, 0.5),
         ("perplexity", "without the passage", 2, 9.0, 3.0),
     ]
+    assert rows[0]["base_range"] == (3.0, 5.0)
+    assert rows[0]["difference"]["value"] == -2.5
 
 
 # side_by_side()
@@ -235,8 +245,10 @@ def test_the_facts_are_read_from_the_stages_files(tmp_path: Path, monkeypatch: p
     values = facts()
     for stage in ("chunk", "verify", "tokenize", "train", "merge"):
         write_json(Path(f"metrics/{stage}.json"), values[stage])
-    cell = {"perplexity": 4.0, "n": 1}
-    write_json(Path("metrics/score/perplexity.json"), {"open": {"base": cell, "tuned": cell}})
+    one = {"value": 4.0, "low": None, "high": None}
+    side, gap = {"perplexity": one}, {"perplexity": one | {"improvement": None, "detectable": None}}
+    cell = {"base": side, "tuned": side, "difference": gap, "n": 1, "passages": 1}
+    write_json(Path("metrics/score/perplexity.json"), {"open": cell})
     for model in ("base", "tuned"):
         jsonl.write(Path(f"evaluation/{model}.jsonl"), [answer("a", f"{model} said")])
     gathered = gather(["perplexity"], 6)

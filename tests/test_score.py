@@ -1,6 +1,10 @@
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
+from stages.jsonl import Record
 from stages.metric.perplexity import Perplexity
 from stages.metric.squad import Squad
 from stages.score import score
@@ -29,29 +33,56 @@ ANSWERS = [
 ]
 
 
-def test_each_context_and_model_has_its_own_figures_and_n() -> None:
-    _, figures = score(Squad(name="squad"), ANSWERS)
-    assert figures == {
-        "open": {
-            "base": {"f1": 0.333333, "exact": 0.333333, "n": 3},  # 1 of 3 right, six places
-            "tuned": {"f1": 1.0, "exact": 1.0, "n": 2},
-        },
-        "closed": {
-            "base": {"f1": 0.0, "exact": 0.0, "n": 1},
-            "tuned": {"f1": 0.666667, "exact": 0.0, "n": 1},  # 1 of 2 words and 1 of 1: 2/3
-        },
-    }
+def test_each_context_has_the_figures_of_both_models_on_the_same_questions() -> None:
+    _, figures = score(Squad(name="squad"), ANSWERS, 0)
+    found = figures["open"]
+    # c was not answered by the tuned model: of a and b base has one right, tuned both.
+    assert (found["n"], found["passages"], found["not_measured"]) == (2, 2, 1)
+    assert [found[model]["f1"]["value"] for model in ("base", "tuned")] == [0.5, 1.0]
+    gap = found["difference"]["f1"]
+    assert gap["value"] == 0.5
+    # Of the draws of two passages a quarter holds a twice, where the models are even: that counts half.
+    assert gap["improvement"] == pytest.approx(0.75 + 0.25 / 2, abs=0.03)
+    closed = figures["closed"]
+    assert closed["n"] == 1
+    assert closed["tuned"]["f1"] == {"value": 0.666667, "low": None, "high": None}  # 1 of 2 words and 1 of 1
+    assert closed["difference"]["f1"]["improvement"] is None
 
 
-def test_a_metric_that_is_no_mean_is_summed_up_by_itself() -> None:
-    _, figures = score(Perplexity(name="perplexity"), ANSWERS)
-    # ln 2 + ln 8 + ln 4 over three tokens = ln 64 / 3 = ln 4
-    assert figures["open"]["base"] == {"perplexity": 4.0, "n": 3}
-    assert figures["closed"]["base"] == {"perplexity": 9.0, "n": 1}
+def test_a_metric_that_is_no_mean_is_made_of_its_sums() -> None:
+    _, figures = score(Perplexity(name="perplexity"), ANSWERS, 0)
+    # ln 2 + ln 8 over two tokens = ln 4; tuned loses nothing.
+    assert figures["open"]["base"]["perplexity"]["value"] == 4.0
+    assert figures["open"]["difference"]["perplexity"]["value"] == -3.0
+    # Less is better, and it is less in every draw.
+    assert figures["open"]["difference"]["perplexity"]["improvement"] == 1.0
+
+
+def test_the_estimate_is_told_as_n_grows() -> None:
+    both = [
+        answer(f"{n:03}", model, "open", "oil" if model == "tuned" or n % 2 else "water", 1.0)
+        for model in ("base", "tuned") for n in range(30)
+    ]  # fmt: skip
+    _, figures = score(Squad(name="squad"), both, 0)
+    settling = figures["open"]["settling"]
+    assert [cell["n"] for cell in settling] == [10, 20, 30]
+    assert [cell["difference"]["exact"]["value"] for cell in settling] == [0.5, 0.5, 0.5]
+    widths = [c["difference"]["exact"]["high"] - c["difference"]["exact"]["low"] for c in settling]
+    assert widths[0] > widths[1] > widths[2]
+
+
+def test_what_cannot_be_measured_is_counted_and_in_no_figure() -> None:
+    class Long(Squad):
+        def __call__(self, answers: Sequence[Record]) -> list[dict[str, float]]:
+            scored = super().__call__(answers)
+            return [{} if row["id"] == "b" else value for row, value in zip(answers, scored, strict=True)]
+
+    _, figures = score(Long(name="squad"), ANSWERS, 0)
+    assert (figures["open"]["n"], figures["open"]["not_measured"]) == (1, 2)
 
 
 def test_each_answer_has_a_row_in_order() -> None:
-    rows, _ = score(Squad(name="squad"), ANSWERS)
+    rows, _ = score(Squad(name="squad"), ANSWERS, 0)
     keys = ("id", "model", "context", "chunk")
     assert [[row[key] for key in keys] for row in rows] == [[row[key] for key in keys] for row in ANSWERS]
     assert rows[0] == {
@@ -65,4 +96,4 @@ def test_each_answer_has_a_row_in_order() -> None:
 
 
 def test_no_answers_no_figures() -> None:
-    assert score(Squad(name="squad"), []) == ([], {})
+    assert score(Squad(name="squad"), [], 0) == ([], {})

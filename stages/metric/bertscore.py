@@ -9,12 +9,13 @@ from typing import Any
 from pydantic import Field
 
 from stages.errors import FolioError
+from stages.figure import Metric
 from stages.jsonl import Record
-from stages.option import Option, setting
+from stages.option import setting
 
 
 @setting
-class Bertscore(Option):
+class Bertscore(Metric):
     """Zhang et al., 2020, arXiv:1904.09675; without idf weights and without rescaling."""
 
     package: str
@@ -31,10 +32,6 @@ class Bertscore(Option):
             for index, score in zip(said, f1.tolist(), strict=True):
                 scores[index] = score
         return [{"bertscore": score} for score in scores]
-
-    def summary(self, values: Sequence[dict[str, float]]) -> dict[str, float]:
-        """The mean over the answers."""
-        return {"bertscore": sum(value["bertscore"] for value in values) / len(values)}
 
     @cached_property
     def _scorer(self) -> Any:

@@ -4,25 +4,27 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
+
+from stages.figure import Metric
+from stages.interval import Array, Columns
 from stages.jsonl import Record
-from stages.option import Option, setting
+from stages.option import setting
 
 
 @setting
-class Perplexity(Option):
+class Perplexity(Metric):
     """exp of the mean loss per token of the reference, EOS included, prompt excluded."""
 
-    # What it needs of a record besides its answer and reference.
     reads: ClassVar[tuple[str, ...]] = ("token_losses",)
+    lower_is_better: ClassVar[tuple[str, ...]] = ("perplexity",)
 
     def __call__(self, answers: Sequence[Record]) -> list[dict[str, float]]:
         """Return the summed loss (nats) and the number of tokens of every reference."""
         losses = (row["token_losses"] for row in answers)
         return [{"nats": math.fsum(row), "tokens": float(len(row))} for row in losses]
 
-    def summary(self, values: Sequence[dict[str, float]]) -> dict[str, float]:
+    def figures(self, totals: Columns, n: Array) -> dict[str, Array]:
         """Perplexity over all tokens: a long answer weighs more than a short one."""
-        nats = math.fsum(value["nats"] for value in values)
-        tokens = math.fsum(value["tokens"] for value in values)
         # Beyond e^700 a float overflows; such a model is broken, and the figure still says so.
-        return {"perplexity": math.exp(min(nats / tokens, 700.0))}
+        return {"perplexity": np.exp(np.minimum(totals["nats"] / totals["tokens"], 700.0))}

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from stages.figure import Metric
 from stages.jsonl import Record
-from stages.option import Option, setting
+from stages.option import setting
 
 
 @setting
-class Squad(Option):
+class Squad(Metric):
     """Word overlap after SQuAD's normalisation (Rajpurkar et al., 2016, arXiv:1606.05250, section 6)."""
 
     def __call__(self, answers: Sequence[Record]) -> list[dict[str, float]]:
@@ -18,11 +19,6 @@ class Squad(Option):
         return [
             {"f1": float(score["f1"]) / 100, "exact": float(score["exact_match"]) / 100} for score in scores
         ]
-
-    def summary(self, values: Sequence[dict[str, float]]) -> dict[str, float]:
-        """Means over the answers."""
-        count = len(values)
-        return {name: sum(value[name] for value in values) / count for name in ("f1", "exact")}
 
 
 def _pair(answer: str, reference: str) -> tuple[dict[str, str], dict[str, object]]:

@@ -5,6 +5,7 @@ from stages.option import setting
 
 @setting
 class Score:
-    """Which of the chosen metrics is computed."""
+    """Which of the chosen metrics is computed, and the seed of its intervals."""
 
     metric: str
+    seed: int

@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from stages.language_model import load_model
+from stages.likelihood import Labelled, label_losses
 from stages.option import build
 from stages.packing import pack
-from stages.sft import Labelled, label_losses
 from stages.tokens import Row
 from tests.imports import ROOT
 
