@@ -1,6 +1,7 @@
 """Loading a causal language model and its tokenizer onto the best device there is."""
 
 import logging
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # At its import, which peft brings about, it warns of optional kernels that Folio does not ask for.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+# peft 0.21 asks transformers 5.23 by an older name; nobody who trains can do anything about it.
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 DTYPES = get_args(Dtype)
 
