@@ -18,7 +18,7 @@ filter:
   fit: {{foreign_words: 3, order: 0.0, openings: {{}}}}
   likelihood: {{minimum: -9.0}}
 tokenize: {{test_share: 0.3, validation_share: 0.3, maximum_tokens: 2048}}
-train: {{epochs: 1, batch: 2, learning_rate: 0.05}}
+train: {{epochs: 1, batch: 2, learning_rate: 0.05, questions: 0}}
 evaluate: {{maximum_questions: 4, maximum_tokens: 8}}
 """
 AFTER_TRAIN = ["train", "merge", "evaluate", "score@perplexity", "report"]
