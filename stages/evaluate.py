@@ -143,12 +143,13 @@ def main(config: DictConfig) -> None:
     test = sample(list(jsonl.read(TEST)), settings.maximum_questions, account)
     if not test:
         raise FolioError(f"{TEST} holds no question; raise tokenize.test_share above 0")
-    trained = sample(list(jsonl.read(TRAINED)), settings.maximum_trained, Account("questions"))
+    again = Account("questions")
+    trained = sample(list(jsonl.read(TRAINED)), settings.maximum_trained, again)
     model, tokenizer = load(config, settings)
     set_seed(settings.seed)
     start = time.perf_counter()
     answers = ask(model, tokenizer, cells(test, trained), settings)
-    counted = figures(account, answers, time.perf_counter() - start)
+    counted = figures(account, answers, time.perf_counter() - start) | {"trained": again.as_dict()}
     jsonl.write(ANSWERS / f"{settings.model}.jsonl", answers)
     write_json(METRICS[settings.model], counted)
     asked = f"{len(test)} held-out questions, open and closed book, and {len(trained)} trained ones"

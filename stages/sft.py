@@ -54,6 +54,7 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         self.model_accepts_loss_kwargs = True
         self._loss_shifts_labels = False
         self._tokens = self._seconds = 0.0
+        self._validation_order = Stretch(inputs(self.eval_dataset or [])).order
         steps.divide(
             self.args.gradient_accumulation_steps,
             self.accelerator.num_processes,
@@ -113,9 +114,12 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         return figures
 
     def take(self, checkpoint: Path) -> None:
-        """Take over what a run that stopped early had learnt by its best checkpoint."""
+        """Take over what a run that stopped early had learnt by its best checkpoint, and its curves."""
         self.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        self.state.is_world_process_zero = self.is_world_process_zero()
+        self.callback_handler.on_train_begin(self.args, self.state, self.control)
         self._load_best_model()
+        self.callback_handler.on_train_end(self.args, self.state, self.control)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save; what is written over an older checkpoint of the same step is torn until it is whole."""
@@ -128,7 +132,7 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         rows = self.eval_dataset
         world, own = self.accelerator.num_processes, self.accelerator.process_index
         size = self.args.per_device_eval_batch_size
-        order = Stretch(inputs(rows)).order
+        order = self._validation_order
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         # Every device takes part in every turn: a sharded model is put together by all.
         batches += [[] for _ in range(-len(batches) % world)]

@@ -93,10 +93,14 @@ def check(loss: dict[str, float]) -> None:
 
 
 def reproducible(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The log without seconds and throughput, which differ between equal runs; keys in order."""
+    """The log without seconds and throughput, which differ between equal runs; keys in order.
+
+    What is no finite number, as fp16's first gradients may be, is None: JSON has no word for it.
+    """
     # The mean training loss covers what came after a resume alone.
     volatile = ("_runtime", "_per_second", "total_flos", "train_loss")
-    return [{key: entry[key] for key in sorted(entry) if not key.endswith(volatile)} for entry in history]
+    kept = [{key: entry[key] for key in sorted(entry) if not key.endswith(volatile)} for entry in history]
+    return [{key: value if math.isfinite(value) else None for key, value in entry.items()} for entry in kept]
 
 
 def save(trainer: "SftTrainer", method: Any, checked: preflight.Checked, identity: str) -> None:

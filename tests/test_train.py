@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -293,14 +294,23 @@ def test_a_run_killed_after_it_stopped_early_takes_its_best_checkpoint(source: A
     method = Lora(name="lora", **LORA)
     first = prepare(source, method, tmp_path / "run", patience=1, threshold=50.0)
     train.fit(first, tmp_path / "run")
+    curves = tmp_path / "plots/train/plots/metrics/validation/loss.tsv"
+    drawn = curves.read_bytes()
+    shutil.rmtree(tmp_path / "plots")  # as DVC does before a stage
     again = prepare(source, method, tmp_path / "run", patience=1, threshold=50.0)
     train.fit(again, tmp_path / "run")
+    assert curves.read_bytes() == drawn
     ours, theirs = weights(again), weights(first)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     history = train.reproducible(first.state.log_history)
     assert [e for e in train.reproducible(again.state.log_history) if len(e) > 2] == [
         e for e in history if len(e) > 2
     ]
+
+
+def test_a_gradient_that_is_no_number_is_written_as_none() -> None:
+    history = [{"step": 1, "loss": 2.0, "grad_norm": float("inf"), "tokens_per_second": 9.0}]
+    assert train.reproducible(history) == [{"grad_norm": None, "loss": 2.0, "step": 1}]
 
 
 def test_an_optimiser_of_another_device_is_refused_in_words(source: Any, tmp_path: Path) -> None:
