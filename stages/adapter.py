@@ -1,17 +1,15 @@
 """What training methods share: the form that train and merge rely on, and low-rank adapters."""
 
-import importlib.util
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from stages import bits
 from stages.errors import FolioError
-from stages.language_model import load_model, pick_device
+from stages.language_model import load_model
 from stages.option import Option, nearest, setting
 
 if TYPE_CHECKING:
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 # The only embeddings that peft 0.21 keeps tied when one of them is trained whole.
 TIED = {"embed_tokens", "lm_head"}
-# Of bitsandbytes, as in pyproject.toml: with it came what trains on a CPU.
-OLDEST = (0, 49)
 
 
 @setting
@@ -177,16 +173,7 @@ class Quantized(Adapter):
 
     def check(self) -> None:
         """Bitsandbytes must be installed, and made for this machine."""
-        if sys.platform == "darwin":
-            raise FolioError(f"method={self.name}: bitsandbytes does not run on Apple's MPS; set method=lora")
-        if importlib.util.find_spec("bitsandbytes") is None:
-            raise FolioError(f"method={self.name} needs bitsandbytes; install it or set method=lora")
-        found = version("bitsandbytes")
-        if tuple(map(int, found.split(".")[:2])) < OLDEST:
-            raise FolioError(
-                f"method={self.name} needs a newer bitsandbytes than {found}; "
-                "run `make env` or set method=lora"
-            )
+        bits.check(f"method={self.name}", "method=lora")
 
     def quantization(self, dtype: str) -> dict[str, Any]:
         """Arguments for loading the base model in fewer bits.
@@ -194,17 +181,7 @@ class Quantized(Adapter):
         Raises:
             FolioError: bitsandbytes is missing, too old or does not run on this device.
         """
-        self.check()
-        try:
-            import torch
-            from bitsandbytes.functional import quantize_4bit
-
-            quantize_4bit(torch.ones(64, device=pick_device()))  # a library that is missing shows here
-        except (ImportError, OSError, RuntimeError) as error:
-            raise FolioError(
-                f"method={self.name} needs bitsandbytes, which does not load here ({error}); "
-                "install it or set method=lora"
-            ) from error
+        bits.load(f"method={self.name}", "method=lora")
         return {"quantization_config": self.bits(dtype)}
 
     @abstractmethod

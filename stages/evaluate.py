@@ -130,7 +130,7 @@ def load(config: DictConfig, settings: Evaluate) -> tuple[Any, Any]:
     source = build(config, "model")
     base = settings.model == "base"
     folder, dtype = (source.folder(), source.dtype) if base else (MERGED, saved_dtype(MERGED))
-    return load_model(folder, dtype, **in_bits(settings.bits, dtype)), load_tokenizer(folder)
+    return load_model(folder, dtype, **in_bits(settings.bits, dtype, "evaluate.bits")), load_tokenizer(folder)
 
 
 @entrypoint

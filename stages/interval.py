@@ -65,15 +65,28 @@ def weights(passages: int, seed: int) -> list[Array]:
     return [chance.multinomial(passages, even, min(PART, DRAWS - start)).astype(float) for start in starts]
 
 
-def drawn(sample: Sample, figures: Figures, seed: int) -> tuple[dict[str, float], dict[str, Array]]:
-    """The figures of a sample, and those of every draw, [DRAWS]; the same seed draws the same passages."""
+@dataclass(frozen=True)
+class Draws:
+    """The figures of a sample, and those of DRAWS draws of its passages; none of fewer than two passages."""
+
+    values: dict[str, float]
+    draws: dict[str, Array]
+    passages: list[str]  # of each row
+
+    def count(self) -> int:
+        """Passages that were drawn from."""
+        return len(set(self.passages))
+
+
+def draw(sample: Sample, figures: Figures, seed: int) -> Draws:
+    """Draw passages and compute the figures of every draw; the same seed draws the same passages."""
     names, sums = sample.sums()
     whole = _figures(names, sums.sum(0, keepdims=True), figures)
-    if len(sums) < 2:
-        return {name: float(value[0]) for name, value in whole.items()}, {}
-    parts = [_figures(names, part @ sums, figures) for part in weights(len(sums), seed)]
-    draws = {name: np.concatenate([part[name] for part in parts]) for name in whole}
-    return {name: float(value[0]) for name, value in whole.items()}, draws
+    parts = (
+        [_figures(names, part @ sums, figures) for part in weights(len(sums), seed)] if len(sums) > 1 else []
+    )
+    draws = {name: np.concatenate([part[name] for part in parts]) for name in whole} if parts else {}
+    return Draws({name: float(value[0]) for name, value in whole.items()}, draws, list(sample.passages))
 
 
 def _figures(names: Sequence[str], sums: Array, figures: Figures) -> dict[str, Array]:
@@ -97,11 +110,12 @@ def student(probability: float, freedom: int) -> float:
     return float(t.ppf(probability, freedom))
 
 
-def interval(sample: Sample, figures: Figures, seed: int) -> dict[str, Interval]:
+def interval(found: Draws) -> dict[str, Interval]:
     """Each figure with its interval."""
-    values, draws = drawn(sample, figures, seed)
-    count = len(set(sample.passages))
-    return {name: Interval(value, *_ends(draws.get(name), count)) for name, value in values.items()}
+    count = found.count()
+    return {
+        name: Interval(value, *_ends(found.draws.get(name), count)) for name, value in found.values.items()
+    }
 
 
 def _ends(draws: Array | None, passages: int) -> tuple[float | None, float | None]:
@@ -112,21 +126,17 @@ def _ends(draws: Array | None, passages: int) -> tuple[float | None, float | Non
     return float(low), float(high)
 
 
-def difference(
-    base: Sample, tuned: Sample, figures: Figures, seed: int, lower_is_better: Sequence[str] = ()
-) -> dict[str, Difference]:
-    """Tuned less base on the same rows, by a bootstrap that draws the same passages for both."""
-    if list(base.passages) != list(tuned.passages):
+def difference(base: Draws, tuned: Draws, lower_is_better: Sequence[str] = ()) -> dict[str, Difference]:
+    """Tuned less base on the same rows, of which the same seed drew the same passages."""
+    if base.passages != tuned.passages:
         raise ValueError("the rows of base and tuned are not the same")
-    before, draws_before = drawn(base, figures, seed)
-    after, draws_after = drawn(tuned, figures, seed)
-    count = len(set(base.passages))
+    count = base.count()
     found = {}
-    for name in before:
-        gap = draws_after[name] - draws_before[name] if draws_after else None
+    for name, before in base.values.items():
+        gap = tuned.draws[name] - base.draws[name] if base.draws else None
         better = gap if gap is None or name not in lower_is_better else -gap
         found[name] = Difference(
-            after[name] - before[name],
+            tuned.values[name] - before,
             *_ends(gap, count),
             None if better is None else float((better > 0).mean() + (better == 0).mean() / 2),
             None if gap is None else _detectable(gap, count),

@@ -114,6 +114,11 @@ def load_model(folder: Path, dtype: str, **quantization: Any) -> "PreTrainedMode
     return model.eval()
 
 
+def listed(ids: int | list[int] | None) -> list[int]:
+    """The ids of a configuration's entry, which may be one, several or none."""
+    return ids if isinstance(ids, list) else [] if ids is None else [ids]
+
+
 def generation_stops(folder: Path) -> list[int]:
     """The stop tokens of a model's generation config; none where it has no such file."""
     from transformers import GenerationConfig
@@ -122,12 +127,10 @@ def generation_stops(folder: Path) -> list[int]:
         config = GenerationConfig.from_pretrained(folder, local_files_only=True)
     except OSError:
         return []
-    ids = config.eos_token_id
-    return ids if isinstance(ids, list) else [] if ids is None else [ids]
+    return listed(config.eos_token_id)
 
 
 def stop_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Every token that ends an answer: the tokenizer's EOS and those of the generation config."""
     configured = model.generation_config.eos_token_id if model.generation_config else None
-    listed = configured if isinstance(configured, list) else [configured]
-    return sorted({tokenizer.eos_token_id, *(token for token in listed if token is not None)})
+    return sorted({tokenizer.eos_token_id, *listed(configured)})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stages.errors import FolioError
+from stages.language_model import listed
 from stages.tokens import Row
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def check(
             than `bad_share` of the rows are bad.
     """
     text = config.get_text_config()
-    declared = {*stops, *(i for part in (config, text) for i in _listed(getattr(part, "eos_token_id", None)))}
+    declared = {*stops, *(i for part in (config, text) for i in listed(getattr(part, "eos_token_id", None)))}
     _check_sides(rows)
     prompt, notes = _check_template(tokenizer)
     notes += _check_vocabulary(rows, tokenizer, text.vocab_size)
@@ -277,10 +278,6 @@ def _plain(text: str) -> str:
 def _shown(text: str) -> str:
     """A text as it may stand in a message: escaped, on one line, `SHOWN` characters at most."""
     return ascii(text[:SHOWN]) + ("..." if len(text) > SHOWN else "")
-
-
-def _listed(ids: int | list[int] | None) -> list[int]:
-    return ids if isinstance(ids, list) else [] if ids is None else [ids]
 
 
 def _all(rows: Sides) -> Iterator[Row]:

@@ -59,9 +59,8 @@ class Reader:
 
     def _how(self, rows: Sequence[Row]) -> Packing:
         if self._packing is None:
-            dtype = self._model.dtype
-            # Autocast is off here: the model computes in its own precision.
-            self._packing = "none" if obstacle(self._model, self._labelled, rows, dtype) else "prefix"
+            found = obstacle(self._model, self._labelled, rows, self._model.dtype)
+            self._packing = "none" if found else "prefix"
         return self._packing
 
 

@@ -1,6 +1,6 @@
 """Answers to one metric's figures: python -m stages.score score.metric=squad [override ...]"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from stages.artifact import write_json
 from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.figure import Metric
-from stages.interval import Sample, difference, interval
+from stages.interval import Interval, Sample, difference, draw, interval
 from stages.option import build, nearest
 
 ANSWERS = (Path("evaluation/base.jsonl"), Path("evaluation/tuned.jsonl"))
@@ -22,8 +22,6 @@ METRICS = Path("metrics/score")
 KEYS = ("id", "model", "context", "chunk")
 # Numbers of questions at which is shown how the estimate settles.
 SETTLING = (10, 20, 50, 100)
-
-Value = dict[str, float]
 
 
 def values(metric: Metric, answers: Sequence[jsonl.Record]) -> list[jsonl.Record]:
@@ -45,28 +43,20 @@ def cell(metric: Metric, base: list[jsonl.Record], tuned: list[jsonl.Record], se
 
     Both are measured on the same questions: those that have a value under both models.
     """
-    common = {row["id"] for row in base if len(row) > len(KEYS)} & {
-        row["id"] for row in tuned if len(row) > len(KEYS)
-    }
-    sides = {
-        name: sorted((row for row in rows if row["id"] in common), key=lambda row: str(row["id"]))
-        for name, rows in (("base", base), ("tuned", tuned))
-    }
-    samples = {name: sample(rows) for name, rows in sides.items()}
-    counts = {"n": len(common), "passages": len({row["chunk"] for row in sides["base"]})}
+    measured = [{str(row["id"]): row for row in rows if len(row) > len(KEYS)} for rows in (base, tuned)]
+    common = sorted(measured[0].keys() & measured[1].keys())
+    counts = {"n": len(common), "passages": len({measured[0][name]["chunk"] for name in common})}
     if left_out := len(base) - len(common):
         counts["not_measured"] = left_out
     if not common:
         return counts
-    figures: dict[str, Any] = {
-        name: rounded(interval(one, metric.figures, seed)) for name, one in samples.items()
-    }
-    gaps = difference(samples["base"], samples["tuned"], metric.figures, seed, metric.lower_is_better)
-    figures["difference"] = rounded(gaps)
-    return figures | counts
+    before, after = (draw(sample([rows[name] for name in common]), metric.figures, seed) for rows in measured)
+    gaps = difference(before, after, metric.lower_is_better)
+    sides = {"base": rounded(interval(before)), "tuned": rounded(interval(after))}
+    return sides | {"difference": rounded(gaps)} | counts
 
 
-def rounded(found: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+def rounded(found: Mapping[str, Interval]) -> dict[str, dict[str, float | None]]:
     """Figures as they stand in the file, six places."""
     return {
         name: {key: None if value is None else round(value, 6) for key, value in asdict(one).items()}
@@ -74,15 +64,16 @@ def rounded(found: dict[str, Any]) -> dict[str, dict[str, float | None]]:
     }
 
 
-def settling(metric: Metric, rows: dict[str, list[jsonl.Record]], seed: int) -> list[dict[str, Any]]:
-    """The cell over the first 10, 20, 50 and 100 questions by id, which is a hash, and over all."""
-    ids = sorted({str(row["id"]) for row in rows["base"]})
-    counts = [*(count for count in SETTLING if count < len(ids)), len(ids)]
+def settling(
+    metric: Metric, base: list[jsonl.Record], tuned: list[jsonl.Record], seed: int
+) -> list[dict[str, Any]]:
+    """The cell over the first 10, 20, 50 and 100 questions by id, which is a hash."""
+    ids = sorted({str(row["id"]) for row in base})
     found = []
-    for count in counts:
+    for count in (count for count in SETTLING if count < len(ids)):
         first = set(ids[:count])
-        base, tuned = ([row for row in rows[model] if str(row["id"]) in first] for model in ("base", "tuned"))
-        found.append(cell(metric, base, tuned, seed))
+        sides = [[row for row in rows if str(row["id"]) in first] for rows in (base, tuned)]
+        found.append(cell(metric, sides[0], sides[1], seed))
     return found
 
 
@@ -94,11 +85,11 @@ def score(
     contexts: dict[str, dict[str, list[jsonl.Record]]] = {}
     for row in rows:
         contexts.setdefault(row["context"], {}).setdefault(row["model"], []).append(row)
-    figures = {
-        context: cell(metric, sides["base"], sides["tuned"], seed)
-        | {"settling": settling(metric, sides, seed)}
-        for context, sides in contexts.items()
-    }
+    figures = {}
+    for context, sides in contexts.items():
+        whole = cell(metric, sides["base"], sides["tuned"], seed)
+        fewer = settling(metric, sides["base"], sides["tuned"], seed)
+        figures[context] = whole | {"settling": [*fewer, whole]}
     return rows, figures
 
 

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from stages.account import Account
+from stages.bits import in_bits
 from stages.evaluate import ask, cells, sample
 from stages.language_model import load_model, load_tokenizer, stop_tokens
 from stages.settings.evaluate import Evaluate
@@ -101,3 +102,15 @@ def test_a_seed_draws_the_same_answers_again_and_another_draws_others(loaded: tu
         answers = ask(*loaded, ASKED, settings(4, temperature=1.5))
         said.append([row["answer"] for row in answers])
     assert said[0] == said[1] != said[2]
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_model_in_fewer_bits_answers_too(tiny_model: Path, loaded: tuple[Any, Any], bits: int) -> None:
+    model = load_model(tiny_model, "float32", **in_bits(bits, "float32", "evaluate.bits"))
+    assert model.get_memory_footprint() < 0.9 * loaded[0].get_memory_footprint()
+    answers = ask(model, loaded[1], ASKED, settings(4, bits=bits))
+    whole = ask(*loaded, ASKED, settings(4))
+    losses = [sum(row["token_losses"]) for rows in (answers, whole) for row in rows]
+    # Weights in fewer bits are other weights, and nearly the same model.
+    assert losses[: len(whole)] == pytest.approx(losses[len(whole) :], rel=0.05)
+    assert losses[: len(whole)] != losses[len(whole) :]

@@ -13,6 +13,11 @@ def sample(values: list[float], passages: list[str]) -> Sample:
     return Sample({"value": np.array(values)}, passages)
 
 
+def difference(base: Sample, tuned: Sample, lower: tuple[str, ...] = ()) -> interval.Difference:
+    found = [interval.draw(one, mean, 0) for one in (base, tuned)]
+    return interval.difference(*found, lower)["mean"]
+
+
 def test_rows_of_a_passage_are_summed() -> None:
     names, sums = sample([1.0, 2.0, 4.0], ["b", "a", "b"]).sums()
     assert names == ["value"]
@@ -28,45 +33,49 @@ def test_the_tail_is_that_of_students_t() -> None:
 
 
 def test_one_passage_has_a_figure_and_no_interval() -> None:
-    found = interval.interval(sample([1.0, 2.0], ["a", "a"]), mean, 0)["mean"]
+    found = interval.interval(interval.draw(sample([1.0, 2.0], ["a", "a"]), mean, 0))["mean"]
     assert (found.value, found.low, found.high) == (1.5, None, None)
     same = sample([1.0, 2.0], ["a", "a"])
-    gap = interval.difference(same, same, mean, 0)["mean"]
+    gap = difference(same, same)
     assert (gap.value, gap.improvement, gap.detectable) == (0.0, None, None)
 
 
 def test_two_passages_by_hand() -> None:
     # Of two passages a draw holds both once (1/2) or one twice (1/4 each): means 1.5, 1 and 2.
-    values, draws = interval.drawn(sample([1.0, 2.0], ["a", "b"]), mean, 0)
-    assert values == {"mean": 1.5}
-    kinds, counts = np.unique(draws["mean"], return_counts=True)
+    found = interval.draw(sample([1.0, 2.0], ["a", "b"]), mean, 0)
+    assert found.values == {"mean": 1.5}
+    kinds, counts = np.unique(found.draws["mean"], return_counts=True)
     assert kinds.tolist() == [1.0, 1.5, 2.0]
     assert counts / interval.DRAWS == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
 
 
 def test_the_same_seed_gives_the_same_interval_and_the_order_of_rows_does_not_matter() -> None:
     values, passages = [n**1.5 for n in range(30)], [f"p{n % 12}" for n in range(30)]
-    one = interval.interval(sample(values, passages), mean, 3)
-    assert one == interval.interval(sample(values[::-1], passages[::-1]), mean, 3)
-    assert one != interval.interval(sample(values, passages), mean, 4)
+
+    def found(values: list[float], passages: list[str], seed: int) -> dict[str, interval.Interval]:
+        return interval.interval(interval.draw(sample(values, passages), mean, seed))
+
+    one = found(values, passages, 3)
+    assert one == found(values[::-1], passages[::-1], 3)
+    assert one != found(values, passages, 4)
 
 
 def test_a_model_that_is_better_everywhere_improves_for_certain_and_none_is_even() -> None:
     passages = [f"p{n}" for n in range(20)]
     base = sample([n / 20 for n in range(20)], passages)
     better = sample([n / 20 + 0.1 for n in range(20)], passages)
-    gap = interval.difference(base, better, mean, 0)["mean"]
+    gap = difference(base, better)
     assert gap.value == pytest.approx(0.1)
     assert gap.low == pytest.approx(0.1)
     assert gap.improvement == 1.0
-    assert interval.difference(base, better, mean, 0, ["mean"])["mean"].improvement == 0.0
-    none = interval.difference(base, base, mean, 0)["mean"]
+    assert difference(base, better, ("mean",)).improvement == 0.0
+    none = difference(base, base)
     assert (none.value, none.low, none.high, none.improvement) == (0.0, 0.0, 0.0, 0.5)
 
 
 def test_rows_must_be_the_same() -> None:
     with pytest.raises(ValueError, match="not the same"):
-        interval.difference(sample([1.0], ["a"]), sample([1.0], ["b"]), mean, 0)
+        difference(sample([1.0], ["a"]), sample([1.0], ["b"]))
 
 
 def test_the_detectable_difference_is_that_of_the_t_test() -> None:
@@ -75,7 +84,7 @@ def test_the_detectable_difference_is_that_of_the_t_test() -> None:
     gaps = chance.normal(size=100)
     gaps = (gaps - gaps.mean()) / gaps.std(ddof=1)
     passages = [f"p{n}" for n in range(100)]
-    gap = interval.difference(sample([0.0] * 100, passages), sample(list(gaps), passages), mean, 0)["mean"]
+    gap = difference(sample([0.0] * 100, passages), sample(list(gaps), passages))
     assert gap.detectable == pytest.approx(0.1 * (1.984 + 0.842), rel=0.03)
 
 
@@ -99,7 +108,7 @@ def test_the_interval_covers_the_true_effect_in_93_to_97_of_100_draws(
     chance = np.random.default_rng(12)
     hits = 0
     for _ in range(1000):
-        gap = interval.difference(*clustered(chance, passages), mean, 0)["mean"]
+        gap = difference(*clustered(chance, passages))
         assert gap.low is not None
         assert gap.high is not None
         hits += gap.low <= 0.1 <= gap.high

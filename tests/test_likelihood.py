@@ -138,15 +138,6 @@ def test_rounding_to_bf16_is_no_obstacle(tiny_model: Path) -> None:
     assert obstacle(model, Labelled(model), ROWS, torch.bfloat16) is None
 
 
-def test_a_model_that_counts_positions_by_itself_cannot_share(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = load(tiny_model, "sdpa", lora=False, checkpointing=False)
-    forward = model.forward
-    monkeypatch.setattr(model, "forward", lambda position_ids, **rest: forward(**rest))
-    assert obstacle(model, Labelled(model), ROWS, FP32) == "the model's attention does not keep to a mask"
-
-
 def test_a_model_that_carries_what_it_read_from_token_to_token_cannot_share(tmp_path: Path) -> None:
     from transformers import MambaConfig, MambaForCausalLM
 
@@ -156,12 +147,15 @@ def test_a_model_that_carries_what_it_read_from_token_to_token_cannot_share(tmp_
     assert obstacle(model, Labelled(model), ROWS, FP32)
 
 
-def test_a_model_that_looks_past_the_mask_is_found_out(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("ignored", ["attention_mask", "position_ids"])
+def test_a_model_that_looks_past_the_mask_or_counts_positions_by_itself_is_found_out(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, ignored: str
 ) -> None:
     model = load(tiny_model, "sdpa", lora=False, checkpointing=False)
     forward = model.forward
-    monkeypatch.setattr(model, "forward", lambda attention_mask, **rest: forward(**rest))
+    monkeypatch.setattr(
+        model, "forward", lambda **named: forward(**{k: v for k, v in named.items() if k != ignored})
+    )
     assert obstacle(model, Labelled(model), ROWS, FP32) == "the model's attention does not keep to a mask"
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from stages import bits
 from stages.adapter import Quantized
 from stages.option import setting
 
@@ -16,9 +17,7 @@ class Int8(Quantized):
 
     def bits(self, dtype: str) -> Any:
         """Each row of a weight scaled to -127 ... 127."""
-        from transformers import BitsAndBytesConfig
-
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=self.outlier)
+        return bits.int8(self.outlier)
 
     def layer(self) -> type[Any]:
         """A linear layer in 8 bits."""

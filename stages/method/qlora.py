@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from stages import bits
 from stages.adapter import Quantized
-from stages.language_model import pick_device, pick_dtype
 from stages.option import setting
 
 if TYPE_CHECKING:
@@ -18,14 +18,7 @@ class Qlora(Quantized):
 
     def bits(self, dtype: str) -> Any:
         """NF4, computing in `dtype`."""
-        from transformers import BitsAndBytesConfig
-
-        return BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=self.double_quantisation,
-            bnb_4bit_compute_dtype=pick_dtype(dtype, pick_device()),
-        )
+        return bits.nf4(dtype, self.double_quantisation)
 
     def layer(self) -> type[Any]:
         """A linear layer in 4 bits."""
