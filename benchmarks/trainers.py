@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from stages.trainer import Place, prepare
 # What a label is where none is learnt.
 IGNORED = -100
 # Packed rows in each of trl's optimiser steps, one after another: attention over a packed row is dense
-# without flash attention, and its work grows with the square of the row's length.
+# without flash attention, and its work grows with the square of the row's length. folio-divided divides its
+# steps among as many micro-batches, so that the two can be compared in memory.
 PACKS = 4
 
 
@@ -92,12 +94,12 @@ def folio_steps(rows: Sequence[tokens.Row], settings: Any) -> list[list[int]]:
     return found
 
 
-def folio(plan: Plan) -> Side:
+def folio(plan: Plan, parts: int = 1) -> Side:
     """Folio's own trainer, without evaluation (but for one row before the clock starts) and checkpoints."""
     from transformers import EarlyStoppingCallback
 
     sides = {"train": plan.rows, "validation": plan.rows[:1]}
-    place = Place(plan.folder, plan.settings.accumulation)
+    place = Place(plan.folder, parts)
     trainer = prepare(plan.settings, plan.method, plan.source, sides, place)
     trainer.args.eval_strategy = trainer.args.save_strategy = "no"
     trainer.args.load_best_model_at_end = False
@@ -212,6 +214,7 @@ def packed_length(rows: Any, packs: int) -> int:
 
 CONTENDERS: dict[str, Callable[[Plan], Side]] = {
     "folio": folio,
+    "folio-divided": partial(folio, parts=PACKS),
     "trl-padded": trl_padded,
     "trl-packed": trl_packed,
     "transformers": plain,

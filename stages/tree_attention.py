@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 # The name under which transformers finds it.
 NAME = "folio_tree"
@@ -22,7 +23,7 @@ class Segment:
     start: int
     stop: int
     seen: torch.Tensor  # [keys], places in the line
-    mask: torch.Tensor  # [stop - start, keys], true where a query may see a key
+    mask: torch.Tensor  # [stop - start and more, keys], true where a query may see a key
 
 
 def register() -> str:
@@ -76,11 +77,12 @@ def _segment(
 ) -> torch.Tensor:
     """Softmax of the products, in fp32, as transformers' eager attention: [heads, tokens, size] each."""
     scale, groups = how
-    q = query[:, segment.start : segment.stop]
+    count = segment.stop - segment.start
+    q = pad(query[:, segment.start : segment.stop], (0, 0, 0, len(segment.mask) - count))
     k, v = key.index_select(1, segment.seen), value.index_select(1, segment.seen)
     if groups > 1:
         k, v = k.repeat_interleave(groups, 0), v.repeat_interleave(groups, 0)
     bias = torch.zeros_like(segment.mask, dtype=q.dtype).masked_fill(~segment.mask, torch.finfo(q.dtype).min)
     scores = torch.baddbmm(bias.expand(len(q), -1, -1), q, k.transpose(1, 2), alpha=scale)
     shares = scores.softmax(-1, dtype=torch.float32).to(q.dtype)
-    return torch.bmm(shares, v).transpose(0, 1)
+    return torch.bmm(shares, v)[:, :count].transpose(0, 1)

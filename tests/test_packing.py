@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.packing import Packing, Stretch, inputs, pack, shared, split, trees
+from stages.packing import MULTIPLE, Packing, Stretch, inputs, pack, shared, split, trees
 from stages.tokens import Row
 
 
@@ -27,6 +27,10 @@ ROWS = st.lists(
 )
 
 
+def padded(ids: list[int]) -> list[int]:
+    return ids + [0] * (MULTIPLE - len(ids))
+
+
 def test_the_common_start_of_two_rows_is_counted() -> None:
     ids = [np.array(text) for text in ([1, 2, 3], [1, 2, 4], [1, 2], [9], [])]
     assert [shared(ids[0], other) for other in ids] == [3, 2, 2, 0, 0]
@@ -35,9 +39,9 @@ def test_the_common_start_of_two_rows_is_counted() -> None:
 def test_rows_are_laid_out_as_a_tree() -> None:
     batch = pack([ONE, TWO, THREE], 0, 0.0, "prefix")
     #           shared 1 2 3, then 4 5 of the first, 7 8 9 of the second, 9 of the third behind 1
-    assert batch["input_ids"].tolist() == [[1, 2, 3, 4, 5, 7, 8, 9, 9]]
-    assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 4, 3, 4, 5, 1]]
-    seen = [np.flatnonzero(line).tolist() for line in batch["attention_mask"][0, 0].numpy()]
+    assert batch["input_ids"].tolist() == [padded([1, 2, 3, 4, 5, 7, 8, 9, 9])]
+    assert batch["position_ids"].tolist() == [padded([0, 1, 2, 3, 4, 3, 4, 5, 1])]
+    seen = [np.flatnonzero(line).tolist() for line in batch["attention_mask"][0, 0, :9].numpy()]
     assert seen == [
         [0], [0, 1], [0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3, 4],
         [0, 1, 2, 5], [0, 1, 2, 5, 6], [0, 1, 2, 5, 6, 7], [0, 8],
@@ -50,15 +54,15 @@ def test_rows_are_laid_out_as_a_tree() -> None:
 
 def test_without_sharing_rows_stand_one_behind_the_other_or_one_in_each_line() -> None:
     behind = pack([ONE, THREE], 0, 0.0, "rows")
-    assert behind["input_ids"].tolist() == [[1, 2, 3, 4, 5, 1, 9]]
-    assert behind["position_ids"].tolist() == [[0, 1, 2, 3, 4, 0, 1]]
+    assert behind["input_ids"].tolist() == [padded([1, 2, 3, 4, 5, 1, 9])]
+    assert behind["position_ids"].tolist() == [padded([0, 1, 2, 3, 4, 0, 1])]
     # One line of 11 tokens costs 11 * (1 + 110), two of 6 cost 12 * (1 + 60).
     lines = pack([ONE, TWO], 0, 10.0, "rows")
-    assert lines["input_ids"].tolist() == [[1, 2, 3, 4, 5, 0], [1, 2, 3, 7, 8, 9]]
-    padded = pack([ONE, THREE], 0, 0.0, "none")
-    assert padded["input_ids"].tolist() == [[1, 2, 3, 4, 5], [0, 0, 0, 1, 9]]
-    assert padded["attention_mask"].tolist() == [[True] * 5, [False] * 3 + [True] * 2]
-    assert padded["index"].tolist() == [3, 4, 9]
+    assert lines["input_ids"].tolist() == [padded([1, 2, 3, 4, 5]), padded([1, 2, 3, 7, 8, 9])]
+    alone = pack([ONE, THREE], 0, 0.0, "none")
+    assert alone["input_ids"].tolist() == [[1, 2, 3, 4, 5], [0, 0, 0, 1, 9]]
+    assert alone["attention_mask"].tolist() == [[True] * 5, [False] * 3 + [True] * 2]
+    assert alone["index"].tolist() == [3, 4, 9]
 
 
 @pytest.mark.parametrize("packing", ["prefix", "rows", "none"])
