@@ -98,7 +98,7 @@ def _batches(prompts: Sequence[list[int]], size: int) -> Iterator[list[int]]:
 
 
 def _described(pair: jsonl.Record, context: str, model: str) -> jsonl.Record:
-    kept = {key: pair[key] for key in ("id", "chunk", "document", "pages", "question")}
+    kept = {key: pair[key] for key in ("id", "chunk", "document", "pages", "passage", "question")}
     return {"model": model, "context": context} | kept | {"reference": pair["answer"]}
 
 
