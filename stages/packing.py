@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Packing = Literal["prefix", "rows", "none"]
 Ids = npt.NDArray[np.int64]
 # Trees, and what a part of one sees, are padded to a multiple: for each shape that is new to it the CPU's
-# library of products compiles code and keeps it (400 MiB over 48 micro-batches that are all of another width).
+# library of products compiles code and keeps it (400 MiB over 48 micro-batches, each of another width).
 MULTIPLE = 32
 
 
