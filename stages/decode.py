@@ -81,7 +81,10 @@ class Decoder:
         """Complete prompts that were `read`: ids, mask [rows, longest], a cache without the last column."""
         import torch
 
+        from stages.growing import growing
+
         ids, mask, past = read
+        growing(past)
         drafts = [_Draft() for _ in range(len(ids) * samples)]
         with torch.inference_mode():
             if samples > 1:
@@ -97,8 +100,8 @@ class Decoder:
                 ):
                     draft.add(row, chosen, stop)
                 left = [at for at, i in enumerate(going) if drafts[i].stop is None]
-                going = [going[at] for at in left]
-                if going and room > 0:
+                some_ended, going = len(left) < len(going), [going[at] for at in left]
+                if some_ended and going and room > 0:
                     rows = torch.tensor(left, device=ids.device)
                     ids, mask = ids[rows], mask[rows]
                     past.batch_select_indices(rows)
@@ -231,17 +234,18 @@ class _Recorder:
     """A logits processor that changes nothing and keeps each chosen token's log-probability."""
 
     def __init__(self) -> None:
-        self._last: torch.Tensor | None = None
+        self._last: tuple[torch.Tensor, torch.Tensor] | None = None
         self._steps: list[torch.Tensor] = []
 
     def __call__(self, ids: "torch.Tensor", scores: "torch.Tensor") -> "torch.Tensor":
         self._keep(ids[:, -1:])
-        self._last = scores.float().log_softmax(dim=-1)
+        self._last = scores, scores.float().logsumexp(dim=-1, keepdim=True)
         return scores
 
     def _keep(self, chosen: "torch.Tensor") -> None:
         if self._last is not None:
-            self._steps.append(self._last.gather(1, chosen))
+            scores, total = self._last
+            self._steps.append(scores.gather(1, chosen).float() - total)
 
     def log_probs(self, new: "torch.Tensor") -> "torch.Tensor":
         """Those of the generated tokens, both [rows, tokens]; after the last one no call comes."""

@@ -16,7 +16,7 @@ from stages.bits import in_bits
 from stages.decode import Completion, Decoder
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.language_model import load_model, load_tokenizer, saved_dtype, stop_tokens
+from stages.language_model import load_model, load_tokenizer, pick_device, saved_dtype, stop_tokens
 from stages.option import build
 from stages.prompt import answer_ids, prompt_ids
 from stages.settings.evaluate import Evaluate
@@ -25,7 +25,7 @@ from stages.steps import groups
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from stages.reading import Reading
+    from stages.reading import Reader, Reading
 
 TEST = Path("data/test.jsonl")
 TRAINED = Path("data/trained.jsonl")
@@ -70,9 +70,35 @@ def ask(
         for i, losses, reply in zip(batch, read.losses, replies, strict=True):
             text = tokenizer.decode(reply.ids, skip_special_tokens=True).strip()
             said = {"answer": text, "cut_off": reply.stop is None, "tokens": len(reply.ids)}
-            found = {"token_losses": [round(loss, 5) for loss in losses]}
+            found = {"token_losses": _rounded(losses)}
             answers[i] = _described(*asked[i], settings.model) | said | found
+    for i, losses in _options(reader, tokenizer, asked, prompts, settings.batch):
+        answers[i].setdefault("options", asked[i][0]["options"])
+        answers[i].setdefault("option_losses", []).append(losses)
     return [answers[i] for i in range(len(asked))]
+
+
+def _options(
+    reader: "Reader",
+    tokenizer: "PreTrainedTokenizerBase",
+    asked: Sequence[Cell],
+    prompts: Sequence[list[int]],
+    size: int,
+) -> Iterator[tuple[int, list[float]]]:
+    """Of every option of a multiple-choice question: whose it is, and the losses of its tokens."""
+    rows = [
+        (i, answer_ids(tokenizer, option))
+        for i, (pair, _) in enumerate(asked)
+        for option in pair.get("options", ())
+    ]
+    for batch in (rows[start : start + size] for start in range(0, len(rows), size)):
+        read = reader.read([prompts[i] for i, _ in batch], [ids for _, ids in batch])
+        for (i, _), losses in zip(batch, read.losses, strict=True):
+            yield i, _rounded(losses)
+
+
+def _rounded(losses: Sequence[float]) -> list[float]:
+    return [round(loss, 5) for loss in losses]
 
 
 def _replies(
@@ -127,10 +153,15 @@ def figures(account: Account, answers: Sequence[jsonl.Record], seconds: float) -
 
 def load(config: DictConfig, settings: Evaluate) -> tuple[Any, Any]:
     """The model that answers, in fewer bits where these are asked for, and its tokenizer."""
+    from stages.tree_attention import register
+
     source = build(config, "model")
     base = settings.model == "base"
     folder, dtype = (source.folder(), source.dtype) if base else (MERGED, saved_dtype(MERGED))
-    return load_model(folder, dtype, **in_bits(settings.bits, dtype, "evaluate.bits")), load_tokenizer(folder)
+    how = in_bits(settings.bits, dtype, "evaluate.bits")
+    if pick_device().type == "cpu":  # prompts are read as trees
+        how["attn_implementation"] = register()
+    return load_model(folder, dtype, **how), load_tokenizer(folder)
 
 
 @entrypoint

@@ -104,6 +104,18 @@ def test_a_seed_draws_the_same_answers_again_and_another_draws_others(loaded: tu
     assert said[0] == said[1] != said[2]
 
 
+def test_each_option_of_a_question_has_the_losses_of_its_tokens(loaded: tuple[Any, Any]) -> None:
+    options = ["It is 3.", "It is 0 or more.", "No."]
+    asked = cells([PAIRS[0], PAIRS[3] | {"options": options}], [])
+    answers = ask(*loaded, asked, settings(2))
+    assert [row.get("options") for row in answers] == [None, options, None, options]
+    # The reference is the first option.
+    for row in (answers[1], answers[3]):
+        assert row["option_losses"][0] == pytest.approx(row["token_losses"], abs=1e-4)
+    alone = ask(*loaded, cells([PAIRS[3] | {"answer": options[1]}], []), settings(1))
+    assert answers[1]["option_losses"][1] == pytest.approx(alone[0]["token_losses"], abs=1e-4)
+
+
 @pytest.mark.parametrize("bits", [4, 8])
 def test_a_model_in_fewer_bits_answers_too(tiny_model: Path, loaded: tuple[Any, Any], bits: int) -> None:
     model = load_model(tiny_model, "float32", **in_bits(bits, "float32", "evaluate.bits"))
