@@ -1,11 +1,12 @@
-"""Which chunks repeat an earlier one, word for word or nearly so: over all documents, in little memory."""
+"""Which texts repeat another, word for word or nearly so: over all documents, in little memory."""
 
 import hashlib
 import re
 import struct
 import zlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -13,9 +14,11 @@ from stages.measure import words
 
 SHINGLE = 5  # words
 BANDS, ROWS = 16, 6
+WIDE = 32, 4  # bands and rows that also find what is less alike
 SEAL = 16  # bytes of a signature that tell exact copies
 SIZE = SEAL + 4 * BANDS  # bytes of a signature
 RIVALS = 24  # earlier chunks that one is compared with, at most: there may be thousands of a form
+COMPARED = 200  # known texts that one is compared with, at most
 
 _MARKS = ".,;:!?()[]{}'\"`*_|•·…“”‘’‚„«»‹›。、，；：！？（）「」『』【】।؟،؛"
 _DASHES = "-‐‑‒–—―"
@@ -44,17 +47,21 @@ def signature(text: str) -> bytes:
     """
     seal = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=SEAL).digest()
     tokens = _tokens(text)
+    start = zlib.crc32(" ".join(_figures(tokens)).encode("utf-8", "surrogatepass"))
+    return seal + struct.pack(f"={BANDS}I", *_keys(tokens, BANDS, ROWS, start))
+
+
+def _keys(tokens: list[str], bands: int, rows: int, start: int = 0) -> list[int]:
+    """The keys of bands of MinHash values of a text's shingles; 0 in every band where it has none."""
     if len(tokens) < SHINGLE:
-        return seal + bytes(SIZE - SEAL)
+        return [0] * bands
     from rensa import RMinHash
 
-    sketch = RMinHash(num_perm=BANDS * ROWS, seed=0)
+    sketch = RMinHash(num_perm=bands * rows, seed=0)
     sketch.update([" ".join(shingle) for shingle in _shingles(tokens)])
-    values = struct.pack(f"<{BANDS * ROWS}I", *sketch.digest())
-    start = zlib.crc32(" ".join(_figures(tokens)).encode())
-    width = 4 * ROWS
-    keys = (zlib.crc32(values[at : at + width], start) or 1 for at in range(0, len(values), width))
-    return seal + struct.pack(f"={BANDS}I", *keys)
+    values = struct.pack(f"<{bands * rows}I", *sketch.digest())
+    width = 4 * rows
+    return [zlib.crc32(values[at : at + width], start) or 1 for at in range(0, len(values), width)]
 
 
 def find(
@@ -81,6 +88,37 @@ def find(
             repeats[index] = near.get(of, Repeat(of, kind))
         repeats |= near
     return repeats
+
+
+def near_repeats(texts: Sequence[str], known: Iterable[str], similarity: float) -> set[int]:
+    """Return the indices of the texts that a known one nearly repeats, whatever the figures in both.
+
+    Nearly: the Jaccard similarity of their word 5-grams is at least `similarity`, 0.6 to 1; case and
+    punctuation aside. They share the key of one of 32 bands of 4 MinHash values with probability
+    1 - (1 - s^4)^32: 0.988 at 0.6, 0.05 at 0.2. A text of fewer than 5 words nearly repeats
+    none, and where thousands have one form, each is compared with the first COMPARED of them.
+    """
+
+    @lru_cache(maxsize=1024)
+    def read(index: int) -> set[tuple[str, ...]]:
+        return set(_shingles(_tokens(texts[index])))
+
+    homes: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, text in enumerate(texts):
+        for home in enumerate(_keys(_tokens(text), *WIDE)):
+            homes[home].append(index)
+    found: set[int] = set()
+    compared: Counter[int] = Counter()
+    for text in known:
+        tokens = _tokens(text)
+        if len(tokens) < SHINGLE:
+            continue
+        like = {index for home in enumerate(_keys(tokens, *WIDE)) for index in homes.get(home, ())} - found
+        compared.update(like)
+        shingles = set(_shingles(tokens)) if like else set()
+        rivals = (index for index in sorted(like) if compared[index] <= COMPARED)
+        found.update(index for index in rivals if jaccard(read(index), shingles) >= similarity)
+    return found
 
 
 def jaccard(left: set[tuple[str, ...]], right: set[tuple[str, ...]]) -> float:

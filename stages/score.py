@@ -1,6 +1,6 @@
 """Answers to one metric's figures: python -m stages.score score.metric=squad [override ...]"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ from stages.interval import Interval, Sample, difference, draw, interval
 from stages.option import build, nearest
 
 ANSWERS = (Path("evaluation/base.jsonl"), Path("evaluation/tuned.jsonl"))
+LEAKS = Path("data/leaks.jsonl")
 SCORES = Path("evaluation/scores")
 METRICS = Path("metrics/score")
 KEYS = ("id", "model", "context", "chunk")
+# The contexts of the test side, whose questions training should not have seen.
+HELD_OUT = ("open", "closed")
 # Numbers of questions at which is shown how the estimate settles.
 SETTLING = (10, 20, 50, 100)
 
@@ -78,9 +81,13 @@ def settling(
 
 
 def score(
-    metric: Metric, answers: Sequence[jsonl.Record], seed: int
+    metric: Metric, answers: Sequence[jsonl.Record], seed: int, leaked: Collection[str] = ()
 ) -> tuple[list[jsonl.Record], dict[str, Any]]:
-    """Return the rows of values, and per context the figures and how they settle as n grows."""
+    """Return the rows of values, and per context the figures and how they settle as n grows.
+
+    A held-out context that asks `leaked` questions (ids) has the figures of the others too, as `clean`;
+    every other figure counts them.
+    """
     rows = values(metric, answers)
     contexts: dict[str, dict[str, list[jsonl.Record]]] = {}
     for row in rows:
@@ -90,6 +97,11 @@ def score(
         whole = cell(metric, sides["base"], sides["tuned"], seed)
         fewer = settling(metric, sides["base"], sides["tuned"], seed)
         figures[context] = whole | {"settling": [*fewer, whole]}
+        base, tuned = (
+            [row for row in sides[model] if row["id"] not in leaked] for model in ("base", "tuned")
+        )
+        if context in HELD_OUT and len(base) < len(sides["base"]):
+            figures[context]["clean"] = cell(metric, base, tuned, seed)
     return rows, figures
 
 
@@ -102,7 +114,8 @@ def main(config: DictConfig) -> None:
         chosen = ", ".join(config.metric)
         raise FolioError(f"score.metric={name} is not among metric=[{chosen}]{nearest(name, config.metric)}")
     answers = [answer for path in ANSWERS for answer in jsonl.read(path)]
-    rows, figures = score(build(config, f"metric.{name}"), answers, settings.seed)
+    leaked = {leak["id"] for leak in jsonl.read(LEAKS)}
+    rows, figures = score(build(config, f"metric.{name}"), answers, settings.seed, leaked)
     jsonl.write(SCORES / f"{name}.jsonl", rows)
     write_json(METRICS / f"{name}.json", figures)
     print(f"score: {name} of {len(rows)} answers")

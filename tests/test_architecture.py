@@ -154,7 +154,7 @@ def test_params_yaml_is_what_conf_composes_to(config: DictConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", ["chunk", "preview", "review", "score", "report", "compose", "sweep", "crossvalidate"]
+    "stage", ["chunk", "preview", "review", "audit", "score", "report", "compose", "sweep", "crossvalidate"]
 )
 def test_a_stage_that_does_not_compute_never_imports_torch(stage: str) -> None:
     lines = f"import sys, stages.{stage}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"

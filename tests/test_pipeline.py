@@ -48,7 +48,18 @@ def test_what_runs_again_after_which_change(checkout: Checkout) -> None:
     recipe = "conf/experiment/small.yaml"
     everything = checkout.repro()
     assert sorted(everything) == sorted(
-        ["compose", "chunk", "preview", "generate", "verify", "review", "tokenize", "baseline", *AFTER_TRAIN]
+        [
+            "compose",
+            "chunk",
+            "preview",
+            "generate",
+            "verify",
+            "review",
+            "tokenize",
+            "audit",
+            "baseline",
+            *AFTER_TRAIN,
+        ]
     )
     checkout.commit()
 

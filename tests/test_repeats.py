@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.repeats import RIVALS, SIZE, Repeat, find, jaccard, signature
+from stages import repeats as module
+from stages.repeats import COMPARED, RIVALS, SIZE, Repeat, find, jaccard, near_repeats, signature
 from tests.imports import ROOT
 
 STEADY = settings(derandomize=True, deadline=None)
@@ -213,3 +214,46 @@ def test_memory_stays_small() -> None:
         assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def rivals(words: list[str], *changes: int) -> str:
+    return text(*("other" if at in changes else word for at, word in enumerate(words)))
+
+
+def test_a_known_text_is_repeated_whatever_its_figures() -> None:
+    words = [f"{one}{two}" for one in LETTERS for two in LETTERS][:44]  # 40 shingles
+    known = ["one two", text(*words[:20], "in", "1999", *words[22:])]
+    twice = rivals(words, 20, 21)  # 34 of 46 shingles, 0.74: the figure is changed too
+    thrice = rivals(words, 5, 20, 21, 30)  # 24 of 56, 0.43
+    texts = [text(*reversed(words)), twice.upper() + ".", "one two", thrice, "", text(*words)]
+    assert near_repeats(texts, known, 0.7) == {1, 5}
+    assert near_repeats(texts, known, 0.8) == set()
+    assert near_repeats(texts, [], 0.7) == near_repeats([], texts, 0.7) == set()
+
+
+@STEADY
+@given(variants(), variants())
+def test_repeated_texts_are_those_of_comparing_each_with_each(texts: list[str], known: list[str]) -> None:
+    # 0.8 is found with probability 1 - 5e-8.
+    expected = {
+        at
+        for at, each in enumerate(texts)
+        if any(jaccard(shingles(each), shingles(of)) >= 0.8 for of in known)
+    }
+    assert near_repeats(texts, known, 0.8) == expected
+
+
+def test_thousands_of_one_form_are_not_all_compared_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+
+    def counted(left: set[tuple[str, ...]], right: set[tuple[str, ...]]) -> float:
+        nonlocal calls
+        calls += 1
+        return jaccard(left, right)
+
+    monkeypatch.setattr(module, "jaccard", counted)
+    base = [f"{one}{two}" for one in LETTERS for two in LETTERS[:8]]
+    forms = [text(*base[:40], *(f"{n}x{at}" for n in range(4)), *base[40:]) for at in range(500)]
+    # A copy beyond those that are compared is for the caller to find.
+    assert near_repeats(forms, forms, 0.99) >= set(range(COMPARED))
+    assert 0 < calls <= 500 * COMPARED

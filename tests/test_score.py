@@ -97,3 +97,39 @@ def test_each_answer_has_a_row_in_order() -> None:
 
 def test_no_answers_no_figures() -> None:
     assert score(Squad(name="squad"), [], 0) == ([], {})
+
+
+def held_out(n: int, leaked: int) -> list[dict[str, Any]]:
+    """Answers on `n` questions: base is wrong; tuned is right where the question leaked, and on one more."""
+    return [
+        answer(f"{at:03}", model, context, "oil" if model == "tuned" and at <= leaked else "water", 1.0)
+        for model in ("base", "tuned") for context in ("open", "closed", "trained") for at in range(n)
+    ]  # fmt: skip
+
+
+def test_figures_with_and_without_the_questions_that_leaked() -> None:
+    rows, figures = score(Squad(name="squad"), held_out(20, 4), 0, {f"{at:03}" for at in range(4)})
+    assert len(rows) == 120
+    for context in ("open", "closed"):
+        found = figures[context]
+        assert (found["n"], found["clean"]["n"], found["clean"]["passages"]) == (20, 16, 16)
+        assert found["difference"]["exact"]["value"] == 5 / 20
+        assert found["clean"]["difference"]["exact"]["value"] == 1 / 16
+        assert found["clean"]["base"]["exact"]["value"] == 0
+        assert [cell["n"] for cell in found["settling"]] == [10, 20]
+        assert "clean" not in found["settling"][-1]
+    # A trained question is no leak.
+    assert "clean" not in figures["trained"]
+    without = score(Squad(name="squad"), held_out(20, 4), 0)[1]
+    assert figures["trained"] == without["trained"]
+    assert {key: value for key, value in figures["open"].items() if key != "clean"} == without["open"]
+
+
+def test_where_none_of_the_asked_questions_leaked_there_is_one_figure() -> None:
+    _, figures = score(Squad(name="squad"), held_out(5, 2), 0, {"another"})
+    assert all("clean" not in cell for cell in figures.values())
+
+
+def test_where_all_leaked_nothing_is_clean() -> None:
+    _, figures = score(Squad(name="squad"), held_out(3, 3), 0, {"000", "001", "002"})
+    assert figures["open"]["clean"] == {"n": 0, "passages": 0}

@@ -68,7 +68,9 @@ class Duplicates(Option):
             return "repeated_answer" if answers.get(normal(pairs[index]["answer"]), place) != place else None
 
         verdicts: list[Verdict] = []
-        for reason, nearest in separate(self._vectors(pairs), self.similarity, repeats):
+        embedder = Embedder(self.package, self.batch, KEY)
+        rows = vectors([pair["question"] for pair in pairs], embedder)
+        for reason, nearest in separate(rows, self.similarity, repeats):
             pair = pairs[len(verdicts)]
             verdicts.append(Verdict(reason, nearest))
             if reason is None:
@@ -76,22 +78,6 @@ class Duplicates(Option):
                 if count(pair["answer"]) >= self.answer_words:
                     answers.setdefault(normal(pair["answer"]), _place(pair))
         return verdicts
-
-    def _vectors(self, pairs: Sequence[Record]) -> "NDArray[np.float32]":
-        """A vector of length 1 for each question; by model and by letters they are at right angles."""
-        import numpy as np
-
-        texts = list(dict.fromkeys(pair["question"] for pair in pairs))
-        embedder = Embedder(self.package, self.batch, KEY)
-        unread = [i for i, share in enumerate(embedder.unknown(texts)) if share >= UNKNOWN]
-        vectors = embedder(texts)
-        if unread:
-            letters = np.zeros_like(vectors)
-            letters[unread] = [letter_vector(texts[i], vectors.shape[1]) for i in unread]
-            vectors[unread] = 0
-            vectors = np.hstack([vectors, letters])
-        place = {text: index for index, text in enumerate(texts)}
-        return vectors[[place[pair["question"]] for pair in pairs]]
 
 
 def _place(pair: Record) -> tuple[str, object]:
@@ -102,6 +88,22 @@ def normal(text: str) -> str:
     """The text folded and without punctuation, blanks as one; what is punctuation alone stays as it is."""
     folded = plain(text)
     return PUNCTUATION.sub(" ", folded).strip() or folded
+
+
+def vectors(questions: Sequence[str], embedder: Embedder) -> "NDArray[np.float32]":
+    """A vector of length 1 for each question; by model and by letters they are at right angles."""
+    import numpy as np
+
+    texts = list(dict.fromkeys(questions))
+    unread = [i for i, share in enumerate(embedder.unknown(texts)) if share >= UNKNOWN]
+    found = embedder(texts)
+    if unread:
+        letters = np.zeros_like(found)
+        letters[unread] = [letter_vector(texts[i], found.shape[1]) for i in unread]
+        found[unread] = 0
+        found = np.hstack([found, letters])
+    place = {text: index for index, text in enumerate(texts)}
+    return found[[place[question] for question in questions]]
 
 
 def separate(
