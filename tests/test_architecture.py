@@ -124,7 +124,7 @@ def test_conf_files_and_option_modules_match_one_to_one() -> None:
 
 def test_every_block_of_settings_has_a_module_and_every_stage_a_block() -> None:
     blocks = {path.stem for path in (ROOT / "stages/settings").glob("*.py")} - {"__init__"}
-    assert blocks == set(SCRIPTS.values()) - {"compose"} | {"sweep"}
+    assert blocks == set(SCRIPTS.values()) - {"compose", "tabulate"} | {"sweep"}
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -154,7 +154,20 @@ def test_params_yaml_is_what_conf_composes_to(config: DictConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", ["chunk", "preview", "review", "audit", "score", "report", "compose", "sweep", "crossvalidate"]
+    "stage",
+    [
+        "chunk",
+        "preview",
+        "review",
+        "audit",
+        "diagnose",
+        "tabulate",
+        "score",
+        "report",
+        "compose",
+        "sweep",
+        "crossvalidate",
+    ],  # fmt: skip
 )
 def test_a_stage_that_does_not_compute_never_imports_torch(stage: str) -> None:
     lines = f"import sys, stages.{stage}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
