@@ -24,8 +24,8 @@ run: env ## PDFs in data/raw to a tuned, merged and evaluated model, with a repo
 	@python -m stages.compose
 	@dvc repro
 
-test: env ## Run the tests
-	@python -m pytest
+test: env ## Run the tests, a file on each core
+	@python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 check: env ## Lint, format and types
 	@ruff check .

@@ -167,7 +167,7 @@ def test_params_yaml_is_what_conf_composes_to(config: DictConfig) -> None:
         "compose",
         "sweep",
         "crossvalidate",
-    ],  # fmt: skip
+    ],
 )
 def test_a_stage_that_does_not_compute_never_imports_torch(stage: str) -> None:
     lines = f"import sys, stages.{stage}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"

@@ -1,7 +1,6 @@
 """The default run with the real embedded model, on a few pages of the real PDF."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from tests.checkout import Checkout
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Checkout:
     made = Checkout(tmp_path_factory.mktemp("default"), session_cache)
-    made.environment["OMP_NUM_THREADS"] = str(os.cpu_count())  # a real model has work for every core
     made.pages("manual.pdf", 14, 20)
     # Seven pages hold few passages: with the default shares a side of the split could stay empty.
     made.edit("conf/config.yaml", "test_share: 0.2", "test_share: 0.3")

@@ -21,7 +21,9 @@ tokenize: {{test_share: 0.3, validation_share: 0.3, maximum_tokens: 2048}}
 train: {{epochs: 1, batch: 2, learning_rate: 0.05, questions: 0}}
 evaluate: {{maximum_questions: 4, maximum_tokens: 8}}
 """
-AFTER_TRAIN = ["train", "merge", "evaluate", "score@perplexity", "report"]
+AFTER_TRAIN = [
+    "train", "merge", "evaluate", "retain", "score@perplexity", "diagnose", "tabulate", "report",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,7 @@ def test_adding_a_metric_stops_for_the_new_shape_and_then_runs_its_score_alone(c
     assert stopped.returncode != 0
     assert "the pipeline changed shape: run `dvc repro` again" in stopped.stderr
     assert ran(stopped) == ["compose"]
-    assert checkout.repro() == ["compose", "score@squad", "report"]
+    assert checkout.repro() == ["compose", "score@squad", "tabulate", "report"]
     checkout.commit()
 
 
