@@ -93,7 +93,7 @@ def validate(config: DictConfig) -> None:
 
 def shape(params: DictConfig, pipeline: str) -> dict[str, Any]:
     """The values that dvc.yaml's templates read: they decide which stages and files there are."""
-    names = set(re.findall(r"\$\{([\w.]+)\}", pipeline)) - {"key"}
+    names = set(re.findall(r"\$\{([\w.]+)\}", pipeline)) - {"key", "item"}
     found = {name: OmegaConf.select(params, name) for name in sorted(names) if name[:5] != "item."}
     # Of a mapping that a `foreach` walks, the keys alone make stages.
     return {k: sorted(v) if isinstance(v, DictConfig) else v for k, v in found.items()}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Tokens after which finished rows leave a batch: they would cost as much as the others until the last ends.
 SEGMENT = 6
 # A model's own generation config would otherwise bend both greedy answers and samples.
-NEUTRAL = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "num_beams": 1}
+NEUTRAL = {"do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "num_beams": 1}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Decoder:
         """Return `samples` completions of every prompt; `prompts` exclude the prefix.
 
         Each prompt is read once, whatever the number of samples, and what is finished leaves the batch
-        every SEGMENT tokens. `sampling` goes to transformers' `generate`; without it decoding is greedy.
+        every SEGMENT tokens. `sampling` goes to transformers' `generate`; decoding is greedy unless it
+        says `do_sample`.
         """
         import torch
 
@@ -130,8 +131,7 @@ class Decoder:
             pad_token_id=self._pad,
             logits_processor=[recorder],
             return_dict_in_generate=True,
-            **NEUTRAL,
-            **(sampling or {"do_sample": False}),
+            **(NEUTRAL | sampling),
         )
         new = output.sequences[:, ids.shape[1] :]
         mask = torch.cat([mask, torch.ones_like(new)], dim=1)

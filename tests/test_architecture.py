@@ -53,7 +53,7 @@ def expand(paths: Any) -> set[Path]:
     return code
 
 
-@pytest.mark.parametrize("stage", [name for name in PIPELINE if name not in ("compose", "score")])
+@pytest.mark.parametrize("stage", [name for name in PIPELINE if name not in ("compose", "score", "vary")])
 def test_the_imports_of_a_stage_are_its_deps(
     stage: str, config: DictConfig, code_deps: dict[str, set[Path]]
 ) -> None:
@@ -71,6 +71,13 @@ def test_the_imports_of_each_score_are_its_deps(config: DictConfig, code_deps: d
     for name in config.metric:
         metric = Path(f"stages/metric/{name}.py")
         assert code_deps[f"score@{name}"] == closure({script, metric} | built(script, config))
+
+
+def test_the_imports_of_vary_are_its_deps(config: DictConfig) -> None:
+    # The recipe alone makes such stages. The model is built where it is loaded.
+    named = [dep.replace("${model.name}", config.model.name) for dep in PIPELINE["vary"]["do"]["deps"]]
+    scripts = {Path("stages/vary.py"), Path("stages/evaluate.py")}
+    assert expand(map(Path, named)) == closure(scripts.union(*(built(script, config) for script in scripts)))
 
 
 def test_compose_depends_on_every_option_it_may_build(code_deps: dict[str, set[Path]]) -> None:

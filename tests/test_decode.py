@@ -61,6 +61,26 @@ def test_samples_are_reproducible_and_there_are_as_many_as_asked(model: PreTrain
     assert [len(row) for row in runs[0]] == [3, 3, 3]
 
 
+def penalised(model: PreTrainedModel, ids: list[int], steps: int, penalty: float) -> list[int]:
+    """Greedy, where what stood there is less likely (arXiv:1909.05858, section 4.1)."""
+    text = list(ids)
+    for _ in range(steps):
+        with torch.no_grad():
+            logits = model(torch.tensor([text])).logits[0, -1]
+        for token in set(text):
+            logits[token] *= penalty if logits[token] < 0 else 1 / penalty
+        text.append(int(logits.argmax()))
+    return text[len(ids) :]
+
+
+def test_a_repetition_penalty_counts_prompt_and_answer_and_no_padding(model: PreTrainedModel) -> None:
+    completions = Decoder(model, pad=2).complete(PROMPTS, [299], 9, repetition_penalty=1.5)
+    expected = [penalised(model, prompt, 9, 1.5) for prompt in PROMPTS]
+    assert [completion.ids for (completion,) in completions] == expected
+    plain = Decoder(model, pad=2).complete(PROMPTS, [299], 9)
+    assert [completion.ids for (completion,) in plain] != expected
+
+
 def test_a_cut_completion_says_so(model: PreTrainedModel) -> None:
     ((completion,),) = Decoder(model, pad=2).complete([PROMPTS[0]], [299], max_new_tokens=2)
     assert len(completion.ids) == 2

@@ -30,7 +30,7 @@ ASKED = cells(PAIRS[:4], PAIRS[4:])
 
 
 def settings(batch: int, **changes: Any) -> Evaluate:
-    greedy = {"bits": 16, "temperature": 0.0, "top_p": 1.0, "seed": 0}
+    greedy = {"bits": 16, "temperature": 0.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0, "seed": 0}
     most = {"maximum_tokens": 5, "maximum_questions": 9, "maximum_trained": 9}
     return Evaluate(model="tuned", batch=batch, **greedy | most | changes)
 
