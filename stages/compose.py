@@ -94,9 +94,15 @@ def validate(config: DictConfig) -> None:
 def shape(params: DictConfig, pipeline: str) -> dict[str, Any]:
     """The values that dvc.yaml's templates read: they decide which stages and files there are."""
     names = set(re.findall(r"\$\{([\w.]+)\}", pipeline)) - {"key", "item"}
+    items = sorted(name.removeprefix("item.") for name in names if name.startswith("item."))
     found = {name: OmegaConf.select(params, name) for name in sorted(names) if name[:5] != "item."}
-    # Of a mapping that a `foreach` walks, the keys alone make stages.
-    return {k: sorted(v) if isinstance(v, DictConfig) else v for k, v in found.items()}
+    # Of a mapping that a `foreach` walks, the keys make stages, and what their templates read.
+    return {
+        name: {str(key): [OmegaConf.select(value[key], item) for item in items] for key in sorted(value)}
+        if isinstance(value, DictConfig)
+        else value
+        for name, value in found.items()
+    }
 
 
 def changes(old: DictConfig, new: DictConfig) -> list[str]:

@@ -1,7 +1,7 @@
 """What a metric is: values for each answer, and figures made of their sums."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -15,7 +15,8 @@ class Metric(Option):
     """One way to measure answers.
 
     A subclass's `__call__` returns a dictionary of numbers for every answer record; an empty one
-    where the answer cannot be measured so, which is counted and in no figure.
+    where the answer cannot be measured so, which is counted and in no figure. DVC watches `watch`, what
+    it reads beside the answers, and `code`, a module or folder that it uses beside its own.
     """
 
     # What it needs of a record besides its answer and its reference.
@@ -23,6 +24,9 @@ class Metric(Option):
     # Figures of which less is better, and those of which neither is.
     lower_is_better: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[tuple[str, ...]] = ()
+
+    watch: str = ""
+    code: str = ""
 
     def __call__(self, answers: Sequence[Record]) -> list[dict[str, float]]:
         """Values of every answer."""
@@ -40,3 +44,24 @@ class Metric(Option):
         totals = {name: np.array([sum(value[name] for value in measured)]) for name in measured[0]}
         found = self.figures(totals, np.array([float(len(measured))]))
         return {name: float(value[0]) for name, value in found.items()}
+
+
+@setting
+class Configured(Metric):
+    """A metric whose figures its settings name; `better` says of all of them which way is better."""
+
+    better: Literal["higher", "lower", "neither"]
+
+    def names(self) -> tuple[str, ...]:
+        """The figures that `better` speaks of."""
+        raise NotImplementedError
+
+    @property
+    def lower_is_better(self) -> tuple[str, ...]:  # type: ignore[override]
+        """All figures or none."""
+        return self.names() if self.better == "lower" else ()
+
+    @property
+    def neutral(self) -> tuple[str, ...]:  # type: ignore[override]
+        """All figures or none."""
+        return self.names() if self.better == "neither" else ()

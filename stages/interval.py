@@ -126,15 +126,20 @@ def _ends(draws: Array | None, passages: int) -> tuple[float | None, float | Non
     return float(low), float(high)
 
 
-def difference(base: Draws, tuned: Draws, lower_is_better: Sequence[str] = ()) -> dict[str, Difference]:
-    """Tuned less base on the same rows, of which the same seed drew the same passages."""
+def difference(
+    base: Draws, tuned: Draws, lower_is_better: Sequence[str] = (), neutral: Sequence[str] = ()
+) -> dict[str, Difference]:
+    """Tuned less base on the same rows, of which the same seed drew the same passages.
+
+    A neutral figure has no `improvement`.
+    """
     if base.passages != tuned.passages:
         raise ValueError("the rows of base and tuned are not the same")
     count = base.count()
     found = {}
     for name, before in base.values.items():
         gap = tuned.draws[name] - base.draws[name] if base.draws else None
-        better = gap if gap is None or name not in lower_is_better else -gap
+        better = None if gap is None or name in neutral else -gap if name in lower_is_better else gap
         found[name] = Difference(
             tuned.values[name] - before,
             *_ends(gap, count),

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from stages.tokens import Row
 
-# What an answer record lacks here: the trainer measures the validation loss by itself, over every row.
-LOSSES = "token_losses"
+# What an answer record has here beside its answer and its reference. The trainer measures the validation loss
+# by itself, over every row.
+HELD = {"cut_off"}
 
 
 def sample(rows: Sequence["Row"], most: int) -> list["Row"]:
@@ -36,8 +37,8 @@ def sample(rows: Sequence["Row"], most: int) -> list["Row"]:
 class Quiz:
     """Greedy answers to a sample of rows, from the prompt alone, measured against the reference.
 
-    `metrics` are options of conf/metric; one that reads token losses is left out. `batch` questions are
-    answered at once, each in `maximum_tokens` tokens at most.
+    `metrics` are options of conf/metric; one that reads what no record has here is left out. `batch`
+    questions are answered at once, each in `maximum_tokens` tokens at most.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Quiz:
         self._rows, self._tokenizer = sample(rows, most), tokenizer
         if not self._rows:
             raise FolioError("there is no validation row to ask about; raise tokenize.validation_share")
-        self._metrics = [metric for metric in metrics if LOSSES not in getattr(metric, "reads", ())]
+        self._metrics = [metric for metric in metrics if HELD.issuperset(getattr(metric, "reads", ()))]
         self._batch, self._maximum_tokens = batch, maximum_tokens
 
     def __call__(self, model: "PreTrainedModel", dtype: torch.dtype) -> dict[str, float]:

@@ -28,10 +28,17 @@ SETTLING = (10, 20, 50, 100)
 
 
 def values(metric: Metric, answers: Sequence[jsonl.Record]) -> list[jsonl.Record]:
-    """Return a row of values per answer; a figure that cannot be measured of it is not in its row."""
-    return [
-        {key: row[key] for key in KEYS} | value for row, value in zip(answers, metric(answers), strict=True)
-    ]
+    """Return a row of values per answer; a figure that cannot be measured of it is not in its row.
+
+    Raises:
+        FolioError: a value bears the name of what identifies an answer.
+    """
+    found = metric(answers)
+    if taken := {name for value in found for name in value}.intersection(KEYS):
+        raise FolioError(
+            f"metric.{metric.name} gives a figure named {min(taken)}, which a row has already: leave it out"
+        )
+    return [{key: row[key] for key in KEYS} | value for row, value in zip(answers, found, strict=True)]
 
 
 def sample(rows: Sequence[jsonl.Record]) -> Sample:
@@ -54,7 +61,7 @@ def cell(metric: Metric, base: list[jsonl.Record], tuned: list[jsonl.Record], se
     if not common:
         return counts
     before, after = (draw(sample([rows[name] for name in common]), metric.figures, seed) for rows in measured)
-    gaps = difference(before, after, metric.lower_is_better)
+    gaps = difference(before, after, metric.lower_is_better, metric.neutral)
     sides = {"base": rounded(interval(before)), "tuned": rounded(interval(after))}
     return sides | {"difference": rounded(gaps)} | counts
 

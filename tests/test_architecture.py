@@ -26,6 +26,7 @@ FILTERS = {
     for group in ("filter", "answerer")
     for path in (ROOT / "stages" / group).glob("[a-z]*.py")
 }
+METRICS = sorted(path.stem for path in (ROOT / "conf/metric").glob("*.yaml"))
 SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
 
 
@@ -80,6 +81,22 @@ def test_the_imports_of_vary_are_its_deps(config: DictConfig) -> None:
     assert expand(map(Path, named)) == closure(scripts.union(*(built(script, config) for script in scripts)))
 
 
+@pytest.mark.parametrize("name", METRICS)
+def test_the_imports_of_a_score_by_any_metric_would_be_its_deps(
+    name: str, code_deps: dict[str, set[Path]]
+) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = hydra_compose("config", [f"metric=[{name}]"])
+    option, own = chosen.metric[name], Path(f"stages/metric/{name}.py")
+    shared = code_deps["score@squad"] - {Path("stages/metric/squad.py")}
+    script = Path("stages/score.py")
+    found = closure({script, own} | built(script, chosen) | targets(option))
+    assert shared | {own} | expand([Path(option.code), Path(option.watch)]) == found
+
+
 def test_compose_depends_on_every_option_it_may_build(code_deps: dict[str, set[Path]]) -> None:
     options = expand(Path("stages") / group for group in [*GROUPS, "settings"])
     # The settings of a sweep belong to no stage, but compose checks them too.
@@ -117,7 +134,7 @@ def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
     group = option.parent.name
     file = Path(f"stages/{group}/{option.stem}.py")
     for stage in users[group]:
-        named = re.findall(r"^code: ([\w/]+) ", option.read_text(encoding="utf-8"), re.MULTILINE)
+        named = re.findall(r"^code: ([\w./]+) ", option.read_text(encoding="utf-8"), re.MULTILINE)
         own = {file} | expand(map(Path, named))
         assert closure({file}) - own <= code_deps[stage]
 

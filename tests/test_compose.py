@@ -59,8 +59,11 @@ def test_every_wrong_value_is_told_at_once(conf: Path) -> None:
 
 def test_the_shape_is_what_dvc_reads_of_the_params() -> None:
     pipeline = "foreach: ${metric}\ncmd: run ${key} ${item.name}\ndeps: [${parser.name}.py]"
-    params = OmegaConf.create({"metric": {"b": {"n": 1}, "a": {}}, "parser": {"name": "oxide"}, "x": 1})
-    assert shape(params, pipeline) == {"metric": ["a", "b"], "parser.name": "oxide"}  # type: ignore[arg-type]
+    params = OmegaConf.create(
+        {"metric": {"b": {"name": "c", "n": 1}, "a": {}}, "parser": {"name": "oxide"}, "x": 1}
+    )
+    found = shape(params, pipeline)  # type: ignore[arg-type]
+    assert found == {"metric": {"a": [None], "b": ["c"]}, "parser.name": "oxide"}
 
 
 def test_changes_are_told_leaf_by_leaf() -> None:

