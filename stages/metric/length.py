@@ -9,8 +9,8 @@ from pydantic import Field
 from stages.figure import Metric
 from stages.interval import Array, Columns
 from stages.jsonl import Record
-from stages.measure import words
 from stages.option import setting
+from stages.overlap import repeated_share, running_words
 
 N = 4  # words of a run that counts as repeated
 
@@ -36,10 +36,11 @@ class Length(Metric):
         return [self._values(row) for row in answers]
 
     def _values(self, row: Record) -> dict[str, float]:
-        share = repetition(row["answer"])
+        said = running_words(row["answer"])
+        share = repeated_share(said, N)
         return {
-            "words": float(len(words(row["answer"]))),
-            "reference_words": float(len(words(row["reference"]))),
+            "words": float(len(said)),
+            "reference_words": float(len(running_words(row["reference"]))),
             "tokens": float(row["tokens"]),
             "repetition": share,
             "looping": float(share > self.looping),
@@ -52,10 +53,3 @@ class Length(Metric):
         ratio = totals["words"] / np.maximum(totals["reference_words"], 1)
         means = {name: total / n for name, total in totals.items() if name != "reference_words"}
         return means | {"ratio": ratio}
-
-
-def repetition(text: str) -> float:
-    """The share of word 4-grams that occurred before, 0 to 1, whatever their case."""
-    said = words(text.casefold())
-    runs = [tuple(said[at : at + N]) for at in range(len(said) - N + 1)]
-    return 1 - len(set(runs)) / len(runs) if runs else 0.0

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from stages.metric.length import Length, repetition
+from stages.metric.length import Length
 
 LENGTH = Length(name="length", looping=0.5)
 
@@ -29,7 +29,7 @@ def row(answer: str, reference: str = "oil", *, cut_off: bool = False) -> dict[s
 def test_repetition_is_the_share_of_runs_of_four_words_that_occurred_before(
     text: str, expected: float
 ) -> None:
-    assert repetition(text) == pytest.approx(expected)
+    assert LENGTH([row(text)])[0]["repetition"] == pytest.approx(expected)
 
 
 def test_an_answers_values() -> None:
