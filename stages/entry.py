@@ -27,7 +27,7 @@ def _explain(error: Exception) -> str | None:
     # Named, not imported: torch takes a second, and most stages do without.
     if type(error).__name__ == "OutOfMemoryError":
         return (
-            "the device ran out of memory; lower the batch of its stage (generator, filter, train, evaluate)"
+            "the device ran out of memory; lower the batch of its stage (generator, filter, train, evaluate, retain)"
         )
     if is_refusal(error):
         place = getattr(error, "filename", None) or "a file"

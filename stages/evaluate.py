@@ -12,11 +12,11 @@ from omegaconf import DictConfig
 from stages import jsonl
 from stages.account import Account
 from stages.artifact import write_json
-from stages.bits import in_bits
+from stages.contenders import load
 from stages.decode import Completion, Decoder
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.language_model import load_model, load_tokenizer, pick_device, saved_dtype, stop_tokens
+from stages.language_model import stop_tokens
 from stages.option import build
 from stages.prompt import answer_ids, prompt_ids
 from stages.settings.evaluate import Evaluate
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 TEST = Path("data/test.jsonl")
 TRAINED = Path("data/trained.jsonl")
-MERGED = Path("models/merged")
 ANSWERS = Path("evaluation")
 METRICS = {"base": Path("metrics/baseline.json"), "tuned": Path("metrics/evaluate.json")}
 
@@ -151,19 +150,6 @@ def figures(account: Account, answers: Sequence[jsonl.Record], seconds: float) -
     return {"questions": account.as_dict(), "answers": len(answers), "cut_off": cut} | speed
 
 
-def load(config: DictConfig, settings: Evaluate) -> tuple[Any, Any]:
-    """The model that answers, in fewer bits where these are asked for, and its tokenizer."""
-    from stages.tree_attention import register
-
-    source = build(config, "model")
-    base = settings.model == "base"
-    folder, dtype = (source.folder(), source.dtype) if base else (MERGED, saved_dtype(MERGED))
-    how = in_bits(settings.bits, dtype, "evaluate.bits")
-    if pick_device().type == "cpu":  # prompts are read as trees
-        how["attn_implementation"] = register()
-    return load_model(folder, dtype, **how), load_tokenizer(folder)
-
-
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write evaluation/<model>.jsonl."""
@@ -176,7 +162,7 @@ def main(config: DictConfig) -> None:
         raise FolioError(f"{TEST} holds no question; raise tokenize.test_share above 0")
     again = Account("questions")
     trained = sample(list(jsonl.read(TRAINED)), settings.maximum_trained, again)
-    model, tokenizer = load(config, settings)
+    model, tokenizer = load(build(config, "model"), settings.model, settings.bits, "evaluate.bits")
     set_seed(settings.seed)
     start = time.perf_counter()
     answers = ask(model, tokenizer, cells(test, trained), settings)

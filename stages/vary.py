@@ -14,9 +14,10 @@ from omegaconf import DictConfig
 from stages import jsonl
 from stages.account import Account
 from stages.artifact import write_json, write_text
+from stages.contenders import load
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.evaluate import TEST, ask, figures, load, sample
+from stages.evaluate import TEST, ask, figures, sample
 from stages.figure import Metric
 from stages.interval import Sample, difference, draw, interval
 from stages.measure import in_words
@@ -225,7 +226,8 @@ def main(config: DictConfig) -> None:
     pairs = sample(list(jsonl.read(TEST)), settings.questions, account)
     if not pairs:
         raise FolioError(f"{TEST} holds no question; raise tokenize.test_share above 0")
-    trials = list(vary(*load(config, asking), pairs, settings, asking))
+    loaded = load(build(config, "model"), asking.model, asking.bits, "evaluate.bits")
+    trials = list(vary(*loaded, pairs, settings, asking))
     found, name = compare(trials, settings.seed), asking.model
     kept = [{k: v for k, v in row.items() if k not in LEFT_OUT} for trial in trials for row in trial.answers]
     jsonl.write(ANSWERS / f"{name}.jsonl", kept)

@@ -129,12 +129,12 @@ def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
         "parser": ["chunk"], "ocr": ["chunk"], "splitter": ["chunk"],
         "generator": ["generate"], "filter": ["verify"], "answerer": ["verify"], "metric": ["score@squad"],
         "method": ["train", "merge"],
-        "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate"],
+        "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate", "retain"],
     }  # fmt: skip
     group = option.parent.name
     file = Path(f"stages/{group}/{option.stem}.py")
     for stage in users[group]:
-        named = re.findall(r"^code: ([\w./]+) ", option.read_text(encoding="utf-8"), re.MULTILINE)
+        named = re.findall(r"^(?:code|watch): ([\w./]+) ", option.read_text(encoding="utf-8"), re.MULTILINE)
         own = {file} | expand(map(Path, named))
         assert closure({file}) - own <= code_deps[stage]
 
