@@ -1,7 +1,10 @@
 """How every stage starts: compose the config, run, and turn an expected failure into a sentence."""
 
+import contextlib
 import functools
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from stages.artifact import is_refusal
+from stages.artifact import is_refusal, write_json
 from stages.errors import FolioError
 
 CONF = str(Path(__file__).parent.parent / "conf")
@@ -21,14 +24,26 @@ QUIET = (
     "hydra/hydra_logging=none",
 )
 
+# What each stage cost when DVC last ran it here: a file per stage, of which git and DVC know nothing.
+SECONDS = Path(".dvc/tmp/folio/seconds")
+
+
+def _note(seconds: float) -> None:
+    """Keep the wall seconds of a stage that DVC runs, of several processes those of the first."""
+    stage = os.environ.get("DVC_STAGE")
+    if not stage or int(os.environ.get("RANK", "0")) > 0:
+        return
+    # No stage fails for its note: the report says which stages have none.
+    with contextlib.suppress(OSError, FolioError):
+        name = stage.rpartition(":")[2]
+        write_json(SECONDS / f"{name}.json", {"stage": name, "seconds": round(seconds, 1)})
+
 
 def _explain(error: Exception) -> str | None:
     """What a user can do about a failure that any stage may meet; None: it is a bug."""
     # Named, not imported: torch takes a second, and most stages do without.
     if type(error).__name__ == "OutOfMemoryError":
-        return (
-            "the device ran out of memory; lower the batch of its stage (generator, filter, train, evaluate, retain)"
-        )
+        return "the device ran out of memory; lower the batch of its stage (generator, filter, train, evaluate, retain)"
     if is_refusal(error):
         place = getattr(error, "filename", None) or "a file"
         return f"could not write {place}: {error}; free some space or check the permissions"
@@ -44,8 +59,9 @@ def entrypoint(run: Callable[[DictConfig], Any]) -> Callable[[], Any]:
 
     @functools.wraps(run)
     def guarded(config: DictConfig) -> Any:
+        start = time.perf_counter()
         try:
-            return run(config)
+            result = run(config)
         except FolioError as error:
             sys.exit(f"folio: {error}")
         except Exception as error:
@@ -56,6 +72,8 @@ def entrypoint(run: Callable[[DictConfig], Any]) -> Callable[[], Any]:
         except KeyboardInterrupt:
             print("folio: stopped; the next run goes on from what is finished", file=sys.stderr)
             sys.exit(130)
+        _note(time.perf_counter() - start)
+        return result
 
     @functools.wraps(run)
     def main() -> Any:

@@ -1,28 +1,50 @@
-"""Every figure and a few answers side by side, as a page and as text: python -m stages.report"""
+"""Did tuning help? Every figure, curve and answer of a run on one page: python -m stages.report"""
 
+import base64
+import csv
 import hashlib
-from collections.abc import Iterable, Sequence
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from markupsafe import Markup
+from omegaconf import DictConfig, OmegaConf
 
-from stages import jsonl
+from stages import jsonl, pictures
 from stages.artifact import read_json, write_text
-from stages.entry import entrypoint
+from stages.conclusion import CONTEXTS, conclude, digits, forgot, general, leaks, named, outcome
+from stages.contrast import changes, drawn, examples, order, paired, patterns, shown, transitions
+from stages.entry import SECONDS, entrypoint
+from stages.errors import FolioError
 from stages.option import build
-from stages.page_numbers import span_of
-from stages.template import render
+from stages.printable import label, printable
+from stages.settings.report import Report
+from stages.template import TEMPLATES, render
 
 METRICS = Path("metrics")
 ANSWERS = Path("evaluation")
+LEAKS = Path("data/leaks.jsonl")
+CURVES = Path("plots/train/plots/metrics")
 REPORT = Path("report")
-STAGES = ("chunk", "verify", "tokenize", "train", "merge")
-CONTEXTS = {
-    "open": "with the passage",
-    "closed": "without the passage",
-    "trained": "trained questions, without the passage",
-}
+STAGES = (
+    *("chunk", "generate", "verify", "tokenize", "train", "merge"),
+    *("baseline", "evaluate", "audit", "diagnose", "retain"),
+)
+# Libraries on which a run's figures depend.
+LIBRARIES = ("folio", "torch", "transformers", "peft", "trl", "tokenizers", "numpy", "bitsandbytes", "dvc")
+# The contexts in a word or two, for a picture's axis.
+SHORT = {"open": "with passage", "closed": "without passage", "trained": "trained, without"}
+MOST_PICTURES = 6
+MOST_LEAKS = 50  # listed; all stand in data/leaks.jsonl
+MOST_TRANSITIONS = 10  # of each context
+MOST_REASONS = 12
+MOST_UNREAD = 20
+
+
+# Figures
 
 
 def table(scores: dict[str, Any]) -> list[dict[str, Any]]:
@@ -30,52 +52,280 @@ def table(scores: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for metric, contexts in scores.items():
         for context, found in contexts.items():
-            counts = {"n": found["n"], "passages": found["passages"]}
+            left_out = {"not_measured": found.get("not_measured", 0)}
+            counts = {"n": found["n"], "passages": found["passages"]} | left_out
             for figure, gap in found.get("difference", {}).items():
-                name = figure if figure == metric else f"{metric} {figure}"
                 sides = {model: found[model][figure] for model in ("base", "tuned")}
                 ranges = {f"{model}_range": (one["low"], one["high"]) for model, one in sides.items()}
                 values = {model: one["value"] for model, one in sides.items()}
-                row = {"figure": name, "context": CONTEXTS[context], "difference": gap}
-                rows.append(row | counts | values | ranges)
+                row = {"figure": named(metric, figure), "context": CONTEXTS[context], "difference": gap}
+                kind = {"outcome": outcome(found, figure), "clean": clean(found, figure)}
+                rows.append(row | counts | values | ranges | kind)
     return sorted(rows, key=lambda row: list(CONTEXTS.values()).index(row["context"]))
 
 
-def side_by_side(
-    base: Iterable[jsonl.Record], tuned: Iterable[jsonl.Record], most: int
-) -> list[jsonl.Record]:
+def clean(cell: Mapping[str, Any], figure: str) -> dict[str, Any] | None:
+    """The difference without the questions that leaked and their n; None where none leaked."""
+    without = cell.get("clean")
+    if without is None or figure not in without.get("difference", {}):
+        return None
+    return {"n": without["n"], "difference": without["difference"][figure]}
+
+
+def settling(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How the difference of each figure moves as questions are added: a row per context and figure."""
+    return [
+        {
+            "figure": named(metric, figure),
+            "context": CONTEXTS[context],
+            "steps": [
+                {"n": one["n"]} | one["difference"][figure]
+                for one in cell.get("settling", [])
+                if figure in one.get("difference", {})
+            ],
+        }
+        for context in CONTEXTS
+        for metric, contexts in scores.items()
+        for cell in [contexts.get(context, {})]
+        for figure in cell.get("difference", {})
+    ]
+
+
+def drawings(scores: Mapping[str, Any], main: str) -> list[dict[str, Any]]:
+    """A picture of each figure over the contexts, the main one first and neutral ones last; at most a few."""
+    names = [
+        (metric, figure)
+        for metric, contexts in scores.items()
+        for figure in next((cell["difference"] for cell in contexts.values() if "difference" in cell), {})
+    ]
+    tells = {pair: outcome(scores[pair[0]].get("open", {}), pair[1]) != "neutral" for pair in names}
+    names.sort(key=lambda pair: (".".join(pair) != main, not tells[pair]))
+    found = []
+    for metric, figure in names[:MOST_PICTURES]:
+        cells = {context: scores[metric].get(context, {}) for context in CONTEXTS}
+        rows = [
+            {"place": SHORT[context], "base": cell["base"][figure], "tuned": cell["tuned"][figure]}
+            for context, cell in cells.items()
+            if figure in cell.get("difference", {})
+        ]
+        name = printable(named(metric, figure), 60)
+        found.append({"name": name, "picture": pictures.intervals(name, rows)})
+    return found
+
+
+def is_higher_better(scores: Mapping[str, Any], main: str) -> bool:
+    """Whether more of the main figure is better: told by the context whose draws agree most."""
+    metric, _, figure = main.partition(".")
+    gaps = [
+        cell["difference"][figure]
+        for cell in scores.get(metric, {}).values()
+        if figure in cell.get("difference", {})
+    ]
+    sure = [gap for gap in gaps if gap["improvement"] is not None and gap["value"]]
+    if not sure:
+        return True
+    clearest = max(sure, key=lambda gap: abs(gap["improvement"] - 0.5))
+    return bool((clearest["value"] > 0) == (clearest["improvement"] > 0.5))
+
+
+# Training
+
+
+def curve(name: str) -> pictures.Curve | None:
+    """Steps and values of a training curve, without what is no number; None where it was not written."""
+    source = CURVES / f"{name}.tsv"
+    if not source.is_file():
+        return None
+    with source.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    try:
+        points = [(float(row["step"]), float(row[Path(name).name])) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise FolioError(f"{source} is no training curve ({error}); run `dvc repro --force train`") from error
+    points = [point for point in points if all(map(math.isfinite, point))]
+    return ([step for step, _ in points], [value for _, value in points]) if points else None
+
+
+def curves() -> dict[str, Any]:
+    """The picture of the training, and its course in words."""
+    found = {name: curve(f"{name}/loss") for name in ("train", "validation")}
+    losses = {name: one for name, one in found.items() if one}
+    if not losses:
+        return {"picture": None, "courses": {}}
+    picture = pictures.training(losses, curve("learning_rate"))
+    return {"picture": picture, "courses": {name: pictures.course(*one) for name, one in losses.items()}}
+
+
+# Yield
+
+
+def accounts(stages: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What went into each step up to the token rows, what was kept and why the rest was dropped."""
+    steps = [
+        ("Files", "chunk", "files"),
+        ("Pages", "chunk", "pages"),
+        ("Letters and digits", "chunk", "characters"),
+        ("Chunks", "chunk", "chunks"),
+        ("Chunks asked about", "generate", "chunks"),
+        ("Sentences asked about", "generate", "sentences"),
+        ("Candidates verified", "verify", "pairs"),
+        ("Rows that fit", "tokenize", "rows"),
+    ]
+    found = []
+    for title, stage, key in steps:
+        account = stages[stage].get(key)
+        if isinstance(account, dict) and "in" in account:
+            reasons = [(label(name), n) for name, n in account["dropped"].items()]
+            counts = {"title": title, "in": account["in"], "kept": account["kept"]}
+            found.append(counts | {"dropped": reasons[:MOST_REASONS], "left": len(reasons[MOST_REASONS:])})
+    return found
+
+
+def unread(failed: Mapping[str, str]) -> dict[str, Any]:
+    """Why the first few of the files that could not be read could not."""
+    named_here = [printable(why, 300) for why in list(failed.values())[:MOST_UNREAD]]
+    return {"named": named_here, "left": max(0, len(failed) - MOST_UNREAD)}
+
+
+# Answers
+
+
+def answers(settings: Report, scores: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The answers side by side, those of each failure pattern, and what became of the base's patterns."""
+    base, tuned = (jsonl.read(ANSWERS / f"{model}.jsonl") for model in ("base", "tuned"))
+    known = patterns(jsonl.read(ANSWERS / "failures.jsonl"))
+    metric, _, figure = settings.main.partition(".")
+    values = jsonl.read(ANSWERS / f"scores/{metric}.jsonl") if metric in scores else iter(())
+    moved = changes(values, figure, is_higher_better(scores, settings.main))
+    rows = paired(base, tuned)
+    chosen = drawn(rows, settings.answers)
+    place = list(CONTEXTS).index
+    chosen.sort(key=lambda row: (place(row["context"]), row["document"], row["pages"], row["id"]))
+    described = [
+        shown(row)
+        | {"change": moved.get(row["key"], "")}
+        | {f"{model}_pattern": label(known.get((model, row["key"]))) for model in ("base", "tuned")}
+        for row in chosen
+    ]
+    return {
+        "answers": described,
+        "answers_left_out": len(rows) - len(chosen),
+        "transitions": transitions(rows, known, MOST_TRANSITIONS),
+        "examples": examples(rows, known, names, settings.examples),
+        "samples": side_by_side(rows, settings.examples),
+    }
+
+
+def side_by_side(rows: Sequence[jsonl.Record], most: int) -> list[dict[str, Any]]:
     """Up to `most` held-out questions, drawn by hash, with both models' open-book answers."""
-    other = {(row["id"], row["context"]): row["answer"] for row in base}
-    rows = [row | {"base": other[row["id"], "open"]} for row in tuned if row["context"] == "open"]
-    drawn = sorted(rows, key=lambda row: hashlib.sha256(row["id"].encode()).hexdigest())[:most]
-    return [row | {"tuned": row["answer"], "where": where(row)} for row in drawn]
+    few = drawn([row for row in rows if row["context"] == "open"], most)
+    return [shown(row) | {model: printable(row[model], 600) for model in ("base", "tuned")} for row in few]
 
 
-def where(row: jsonl.Record) -> str:
-    """`manual.pdf, page 7` or `manual.pdf, pages 7 to 8`."""
-    first, last = row["pages"]
-    return f"{row['document']}, {span_of(range(first, last + 1))}"
+def failures(diagnosed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Per context how many answers of each model have each pattern."""
+    names = order(diagnosed)
+    return [
+        {
+            "key": context,
+            "context": CONTEXTS[context],
+            "n": {model: diagnosed[context][model]["n"] for model in ("base", "tuned")},
+            "rows": [
+                {"pattern": label(name)}
+                | {model: diagnosed[context][model]["counts"].get(name, 0) for model in ("base", "tuned")}
+                for name in names
+            ],
+        }
+        for context in CONTEXTS
+        if context in diagnosed
+    ]
 
 
-def gather(metrics: Sequence[str], examples: int) -> dict[str, Any]:
-    """Everything that the templates show.
+def leaked(records: Sequence[jsonl.Record]) -> list[dict[str, Any]]:
+    """The first questions that training saw, each with its reasons and the closest trained one."""
+    return [
+        {
+            "question": printable(row["question"], 400),
+            "reasons": [label(reason) for reason in row["reasons"]],
+            "closest": printable((row.get("closest") or {}).get("question"), 400),
+            "similarity": (row.get("closest") or {}).get("similarity"),
+        }
+        for row in records[:MOST_LEAKS]
+    ]
+
+
+# The run
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that are installed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def costs() -> list[dict[str, Any]]:
+    """Wall seconds of the stages that DVC has run here, the dearest first."""
+    notes = [read_json(path) for path in sorted(SECONDS.glob("*.json"))]
+    return sorted(notes, key=lambda note: (-note["seconds"], note["stage"]))
+
+
+def gather(settings: Report, metrics: Sequence[str]) -> dict[str, Any]:
+    """Everything that the templates show of the files of earlier stages.
 
     Raises:
-        FolioError: an earlier stage's file is missing.
+        FolioError: one of them is missing or damaged.
     """
     stages = {stage: read_json(METRICS / f"{stage}.json") for stage in STAGES}
-    scores = {name: read_json(METRICS / "score" / f"{name}.json") for name in metrics}
-    base, tuned = (jsonl.read(ANSWERS / f"{model}.jsonl") for model in ("base", "tuned"))
-    return stages | {"table": table(scores), "examples": side_by_side(base, tuned, examples)}
+    first = settings.main.partition(".")[0]
+    ordered = sorted(metrics, key=lambda name: name != first)  # the main one leads every table
+    scores = {name: read_json(METRICS / "score" / f"{name}.json") for name in ordered}
+    retained, audited = stages["retain"], stages["audit"]
+    seen = list(jsonl.read(LEAKS))
+    return stages | answers(settings, scores, order(stages["diagnose"])) | {
+        "conclusion": conclude(scores, settings.main, retained, audited, settings.forgetting),
+        "table": table(scores),
+        "settling": settling(scores),
+        "drawings": drawings(scores, settings.main),
+        "curves": curves(),
+        "accounts": accounts(stages),
+        "unread": unread(stages["chunk"]["failed"]),
+        "failures": failures(stages["diagnose"]),
+        "forgetting": {"told": general(retained), "forgot": forgot(retained, settings.forgetting)},
+        "leakage": {"told": leaks(audited), "rows": leaked(seen), "left": max(0, len(seen) - MOST_LEAKS)},
+        "contexts": SHORT,
+        "main": settings.main.replace(".", " "),
+        "versions": versions(),
+        "costs": costs(),
+    }  # fmt: skip
+
+
+def page(facts: dict[str, Any]) -> str:
+    """The page; of scripts it runs the one whose hash stands in its policy, and it loads nothing."""
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    own = {"script": Markup(script), "script_hash": f"sha256-{digest}"}  # noqa: S704 - Folio's own file
+    return render("report.html", facts | own | {"digits": digits, "sentence": sentence})
+
+
+def sentence(text: str) -> str:
+    """The text with a capital at its start."""
+    return text[:1].upper() + text[1:]
 
 
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write report/index.html and report/summary.md, and print the summary."""
-    facts = gather(list(config.metric), build(config, "report").examples)
-    facts["model"] = config.model.get("id") or config.model.get("path") or config.model.file
+    facts = gather(build(config, "report"), list(config.metric))
+    model = config.model.get("id") or config.model.get("path") or config.model.file
+    facts["model"] = printable(model, 200)
     facts["method"] = config.method.name
-    write_text(REPORT / "index.html", render("report.html", facts))
+    facts["settings"] = OmegaConf.to_yaml(config, resolve=True)
+    write_text(REPORT / "index.html", page(facts))
     summary = render("summary.md", facts)
     write_text(REPORT / "summary.md", summary)
     print(summary)

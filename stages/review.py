@@ -20,6 +20,7 @@ from stages.errors import FolioError
 from stages.measure import in_words
 from stages.option import build
 from stages.page_numbers import span_of
+from stages.printable import LONGEST_LABEL, label, printable
 from stages.settings.review import Review
 from stages.template import render
 
@@ -35,19 +36,14 @@ LONGEST = {"question": 300, "answer": 500}  # characters
 LONGEST_NAME = 200  # characters of a document's name or a heading
 PASSAGE = 700  # characters of a passage, the evidence among them
 CONTEXT = 200  # characters around the evidence, however long that is
-LONGEST_LABEL = 60  # characters of a reason, a kind, an id or the name of a filter
 DEEPEST = 8  # headings of a path
 MOST_REASONS = 40
 MOST_FILTER_REASONS = 12  # beside a filter
 MOST_KINDS = 20
 MOST_SCORES = 12
 
-# Control characters, halves of surrogate pairs and the marks that turn the order of letters around.
-UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
-
 # A word that a cut may have gone through.
 TORN_START = re.compile(r"\A\S{1,30}(?=\s)")
-TORN_END = re.compile(r"(?<=\s)\S{1,30}\Z")
 
 Fault = tuple[str, str]  # a filter and the reason that it gave
 
@@ -98,24 +94,6 @@ def _lot(key: str) -> str:
 
 
 # Text of documents and models, made fit to be shown
-
-
-def printable(text: Any, most: int) -> str:
-    """At most `most` characters of a text, in whole words, and an ellipsis for more; "" stands for no text.
-
-    What cannot be seen, or would show the text in another order than it has, becomes U+FFFD.
-    """
-    text = text if isinstance(text, str) else ""
-    cut = UNPRINTABLE.sub("\ufffd", text[:most])
-    if len(text) <= most:
-        return cut
-    # In scripts without blanks a run of letters is no word.
-    return (cut if text[most].isspace() else TORN_END.sub("", cut)).rstrip() + " …"
-
-
-def label(text: Any) -> str:
-    """A short name of something, its underscores as blanks."""
-    return printable(text, LONGEST_LABEL).replace("_", " ") or "not stated"
 
 
 def excerpt(passage: str, evidence: Any) -> dict[str, Any]:

@@ -1,3 +1,11 @@
+import base64
+import hashlib
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -7,130 +15,134 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from markdown_it import MarkdownIt
+from omegaconf import OmegaConf
 
-from stages import jsonl
-from stages.artifact import write_json
+from stages import entry, jsonl
+from stages.artifact import read_json, write_json, write_text
 from stages.errors import FolioError
-from stages.report import gather, side_by_side, table, where
+from stages.report import curve, gather, is_higher_better, page, settling, table, unread
+from stages.settings.report import Report
 from stages.template import one_line, render
+from tests.imports import ROOT
+from tests.runs import CONTEXTS, METRICS, SQUAD, cell, write_run
 
-MODELS = ("base", "tuned")
 PLANTED = "<script>alert(1)</script>"
+SETTINGS = Report(main="squad.f1", forgetting=0.05, answers=500, examples=3)
+OWN = {"model": "some/model", "method": "lora", "settings": "seed: 0\n"}
 
 
 class Reader(HTMLParser):
     """The elements and the text of a page, as a browser reads them."""
 
-    def __init__(self, page: str) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.tags: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
         self.text = ""
-        self.feed(page)
+        self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        self.text += " "
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
+    def of(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
 
-def answer(name: str, said: str, context: str = "open", question: str = "Who?") -> dict[str, Any]:
-    return {
-        "id": name,
-        "context": context,
-        "document": "ship.pdf",
-        "pages": [7, 7],
-        "question": question,
-        "reference": "The captain.",
-        "answer": said,
-    }
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
 
 
-def facts(**changes: Any) -> dict[str, Any]:
-    account = {"in": 10, "kept": 7, "dropped": {"too_short": 2, "duplicate": 1}}
-    values: dict[str, Any] = {
-        "chunk": {
-            "files": {"in": 2, "kept": 2, "dropped": {}}, "pages": {"in": 9, "kept": 9, "dropped": {}},
-            "characters": {"in": 5, "kept": 5, "dropped": {}}, "chunks": account,
-            "words": 1234, "failed": {},
-        },
-        "verify": {"chunks": 7, "chunks_with_pairs": 3, "pairs": account},
-        "tokenize": {"train": 5, "validation": 1, "test": 2},
-        "train": {"trainable": 8, "parameters": 80, "steps": 4, "loss": {"before": 2.0, "after": 1.23456}},
-        "merge": {"difference": 0.01, "tokens": 33},
-        "table": [{"figure": "perplexity", "context": "with the passage", "n": 2, "passages": 2,
-                   "base": 4.0, "tuned": 1.5, "base_range": (3.0, 5.0), "tuned_range": (1.0, 2.0),
-                   "difference": {"value": -2.5, "low": -3.5, "high": -1.5, "improvement": 1.0}}],
-        "examples": side_by_side([answer("a", "base said")], [answer("a", "tuned said")], 6),
-        "model": "some/model",
-        "method": "lora",
-    }  # fmt: skip
-    return values | changes
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_run(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-# where()
+def facts(options: Report = SETTINGS, **own: Any) -> dict[str, Any]:
+    return gather(options, ["squad"]) | OWN | own
 
 
-@pytest.mark.parametrize(
-    ("pages", "text"), [([7, 7], "manual.pdf, page 7"), ([7, 8], "manual.pdf, pages 7 to 8")]
-)
-def test_where(pages: list[int], text: str) -> None:
-    assert where({"document": "manual.pdf", "pages": pages}) == text
+def change(file: str, **values: Any) -> None:
+    write_json(Path(file), read_json(Path(file)) | values)
 
 
-# table()
+# table(), settling()
 
 
 def test_the_table_has_a_row_per_context_and_figure() -> None:
-    def cell(**values: tuple[float, float]) -> dict[str, Any]:
-        def one(value: float) -> dict[str, Any]:
-            return {"value": value, "low": value - 1, "high": value + 1}
-
-        sides = {
-            model: {name: one(pair[at]) for name, pair in values.items()} for at, model in enumerate(MODELS)
-        }
-        gaps = {name: one(tuned - base) | {"improvement": 0.9} for name, (base, tuned) in values.items()}
-        return {**sides, "difference": gaps, "n": 2, "passages": 1}
-
     scores = {
-        "perplexity": {"closed": cell(perplexity=(9.0, 3.0)), "open": cell(perplexity=(4.0, 1.5))},
-        "squad": {"open": cell(f1=(0.5, 1.0), exact=(0.0, 0.5)), "trained": {"n": 0, "passages": 0}},
+        "perplexity": {"closed": cell("perplexity", 9.0, (-6.0, -7.0, -5.0), 1.0)},
+        "squad": {"open": cell("f1", 0.5, (0.5, 0.4, 0.6), 1.0, n=2, passages=2, not_measured=3)}
+        | {"trained": {"n": 0, "passages": 0}},
     }
-    rows = table(scores)
-    keys = ("figure", "context", "n", "base", "tuned")
+    keys = ("figure", "context", "n", "not_measured", "base", "tuned", "outcome", "clean")
     # With the passage first; a figure that is called as its metric does not say so twice.
-    assert [tuple(row[key] for key in keys) for row in rows] == [
-        ("perplexity", "with the passage", 2, 4.0, 1.5),
-        ("squad f1", "with the passage", 2, 0.5, 1.0),
-        ("squad exact", "with the passage", 2, 0.0, 0.5),
-        ("perplexity", "without the passage", 2, 9.0, 3.0),
+    assert [tuple(row[key] for key in keys) for row in table(scores)] == [
+        ("squad f1", "with the passage", 2, 3, 0.5, 1.0, "better", None),
+        ("perplexity", "without the passage", 62, 0, 9.0, 3.0, "better", None),
     ]
-    assert rows[0]["base_range"] == (3.0, 5.0)
-    assert rows[0]["difference"]["value"] == -2.5
+    assert table(scores)[0]["base_range"] == (None, None)
 
 
-# side_by_side()
+def test_figures_without_the_leaked_questions_stand_beside_the_others() -> None:
+    without = cell("f1", 0.4, (0.2, 0.1, 0.3), 1.0, n=60)
+    (row,) = table({"squad": {"open": SQUAD["open"] | {"clean": without}}})
+    assert row["clean"] == {"n": 60, "difference": without["difference"]["f1"]}
+    (row,) = table({"squad": {"open": SQUAD["open"] | {"clean": {"n": 0, "passages": 0}}}})
+    assert row["clean"] is None
 
 
-def test_both_models_answers_stand_beside_each_other() -> None:
-    base = [answer("a", "one"), answer("a", "not this", "closed"), answer("b", "three")]
-    tuned = [answer("b", "four"), answer("a", "two"), answer("a", "nor this", "closed")]
-    rows = side_by_side(base, tuned, 6)
-    assert {(row["id"], row["base"], row["tuned"]) for row in rows} == {
-        ("a", "one", "two"),
-        ("b", "three", "four"),
-    }
-    assert {row["where"] for row in rows} == {"ship.pdf, page 7"}
+def test_settling_has_the_differences_of_growing_samples() -> None:
+    few = cell("f1", 0.4, (0.1, -0.5, 0.7), 0.6, n=10)
+    found = settling({"squad": {"open": SQUAD["open"] | {"settling": [few, {"n": 0}, SQUAD["open"]]}}})
+    assert [(step["n"], step["value"]) for row in found for step in row["steps"]] == [(10, 0.1), (62, 0.3)]
 
 
-def test_the_questions_shown_are_few_and_the_same_in_any_order() -> None:
-    rows = [answer(f"q{n}", "said") for n in range(50)]
-    shown = [row["id"] for row in side_by_side(rows, rows, 6)]
-    assert len(shown) == 6
-    assert shown == [row["id"] for row in side_by_side(rows, rows[::-1], 6)]
-    # Drawn by hash, not the first ones.
-    assert shown != [f"q{n}" for n in range(6)]
-    assert side_by_side(rows, rows, 0) == []
+@pytest.mark.parametrize(
+    ("gaps", "higher"),
+    [
+        ([(0.3, 1.0)], True),
+        ([(-0.3, 0.0)], True),
+        ([(-3.0, 1.0)], False),
+        ([(3.0, 0.0)], False),
+        # A skewed context does not outvote a clear one; of none that tells more is taken to be better.
+        ([(-0.01, 0.52), (0.3, 1.0)], True),
+        ([(0.0, 0.5)], True),
+        ([(0.3, None)], True),
+    ],
+)
+def test_which_side_is_better_is_told_by_the_draws(
+    gaps: list[tuple[float, float | None]], higher: bool
+) -> None:
+    contexts = dict(
+        zip(CONTEXTS, (cell("f1", 9.0, (gap, -1, 1), better) for gap, better in gaps), strict=False)
+    )
+    assert is_higher_better({"squad": contexts}, "squad.f1") == higher
+
+
+# curve(), unread()
+
+
+def test_a_curve_leaves_out_what_is_no_number(run: Path) -> None:
+    write_text(Path("plots/train/plots/metrics/train/loss.tsv"), "step\tloss\n1\tnan\n2\t1.5\n3\tinf\n")
+    assert curve("train/loss") == ([2.0], [1.5])
+    assert curve("none") is None
+
+
+@pytest.mark.parametrize("text", ["step\tother\n1\t2\n", "step\tloss\n1\tx\n", "step\tloss\n1\n"])
+def test_a_damaged_curve_is_named(run: Path, text: str) -> None:
+    write_text(Path("plots/train/plots/metrics/train/loss.tsv"), text)
+    with pytest.raises(FolioError, match=r"train/loss\.tsv is no training curve"):
+        curve("train/loss")
+
+
+def test_of_many_unread_files_the_first_are_named() -> None:
+    found = unread({f"{n}.pdf": f"{n}.pdf cannot be read" for n in range(25)})
+    assert (len(found["named"]), found["left"]) == (20, 5)
 
 
 # one_line()
@@ -173,94 +185,242 @@ def test_no_text_is_markup(text: str) -> None:
     assert rendered(text) == (LIST, f"base: {' '.join(text.split())}")
 
 
-# render()
+# the page
+
+
+def test_the_page_tells_the_run(run: Path) -> None:
+    words = Reader(page(facts())).words
+    for told in (
+        "Did tuning help? Tuning helped: with the passage squad f1 rose from 0.400 to 0.700",
+        "lora on some/model; 8 of 80 parameters learnt in 4 steps.",
+        "5 questions to train, 1 to validate, 2 held out",
+        "Validation loss was 2.000 before and 1.235 after, on 1 row",
+        "Train: 2.500 at step 1, 1.500 at step 2, lowest 1.500 at step 2.",
+        "Chunks 7 10 too short 2, duplicate 1",
+        "4 of 6 answers of the base, 1 of 6 of the tuned model",
+        "0 answers kept the pattern. From base to tuned: 2 too verbose → right.",
+        "Perplexity on 80 general texts rose from 20.0 to 20.5",
+        "None of 2 held-out questions was seen in training, nor its passage.",
+        "Who commands a? ship.pdf, page 7, with passage The captain. The ship. too verbose "
+        "The captain. right better",
+        "No stage has run under DVC in this folder",
+        "python 3.",
+        "Settings (params.yaml) seed: 0",
+    ):
+        assert told in words, told
+
+
+def test_only_the_pages_own_script_may_run_and_nothing_is_loaded(run: Path) -> None:
+    text = page(facts())
+    reader = Reader(text)
+    policy = next(one["content"] for one in reader.of("meta") if "http-equiv" in one)
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    assert not {"link", "img", "iframe", "object", "embed", "base"} & {tag for tag, _ in reader.elements}
+    assert not re.search(r"https?:|url\((?!#)|@import", text)
+    assert not [
+        name for _, found in reader.elements for name in found if name.startswith("on") or name == "src"
+    ]
+
+
+def test_the_page_is_well_made(run: Path) -> None:
+    reader = Reader(page(facts()))
+    levels = [int(tag[1]) for tag, _ in reader.elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    ids = [found["id"] for _, found in reader.elements if "id" in found]
+    assert len(ids) == len(set(ids))
+    links = {found["href"][1:] for found in reader.of("a") if found["href"].startswith("#")}
+    assert links <= set(ids)
+    assert len(reader.of("caption")) == len(reader.of("table"))
+    assert all(found.get("scope") in ("row", "col") for found in reader.of("th"))
+    assert "../data/raw/ship.pdf#page=7" in {found.get("href") for found in reader.of("a")}
 
 
 @pytest.mark.parametrize("key", ["question", "reference", "answer", "document"])
-def test_a_script_in_an_answer_is_text_on_the_page(key: str) -> None:
-    tuned = answer("a", "tuned said") | {key: PLANTED}
-    page = render("report.html", facts(examples=side_by_side([answer("a", "base said")], [tuned], 6)))
-    assert PLANTED not in page
-    reader = Reader(page)
-    assert "script" not in reader.tags
-    assert PLANTED in reader.text
+def test_a_script_in_an_answer_is_text_on_the_page(run: Path, key: str) -> None:
+    write_run(run, **{key: PLANTED})
+    text = page(facts())
+    assert PLANTED not in text
+    assert len(Reader(text).of("script")) == 1
+    assert PLANTED in Reader(text).text
 
 
-@pytest.mark.parametrize("name", ["report.html", "summary.md"])
-def test_a_script_in_the_name_of_a_file_or_model_is_text(name: str) -> None:
-    values = facts(model=PLANTED)
-    values["chunk"]["failed"] = {PLANTED: f"{PLANTED} cannot be read"}
-    assert PLANTED not in render(name, values)
+def test_a_script_elsewhere_is_text(run: Path) -> None:
+    change("metrics/chunk.json", failed={PLANTED: f"{PLANTED} cannot be read"})
+    change("metrics/verify.json", pairs={"in": 2, "kept": 1, "dropped": {PLANTED: 1}})
+    leak = {"id": "a", "question": PLANTED, "reasons": [PLANTED], "closest": {"id": "b", "question": PLANTED}}
+    jsonl.write(Path("data/leaks.jsonl"), [leak])
+    failures = Path("evaluation/failures.jsonl")
+    jsonl.write(failures, [row | {"pattern": PLANTED} for row in list(jsonl.read(failures))])
+    values = facts(model=PLANTED, settings=f"model: {PLANTED}")
+    for text in (page(values), render("summary.md", values)):
+        assert PLANTED not in text
 
 
-def test_markup_in_an_answer_is_text_in_the_summary() -> None:
-    tuned = answer("a", "# no heading\n\n![x](http://a.example/x.png) | b", question=f"What is {PLANTED}?")
-    summary = render("summary.md", facts(examples=side_by_side([answer("a", "base said")], [tuned], 6)))
-    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(summary)
+def test_answers_beyond_the_bound_are_counted(run: Path) -> None:
+    few = Report(main="squad.f1", forgetting=0.05, answers=2, examples=0)
+    reader = Reader(page(facts(few)))
+    assert len([found for found in reader.of("tr") if "data-context" in found]) == 2
+    assert "4 more stand in evaluation/base.jsonl" in reader.words
+    assert "answers to questions drawn by lot" not in Reader(page(facts())).words
+
+
+def test_leaks_and_forgetting_are_told(run: Path) -> None:
+    affected = {"in": 2, "clean": 1, "affected": 1}
+    change("metrics/audit.json", questions=affected, reasons={"near_question": 1})
+    closest = {"id": "c", "question": "Who commanded?", "similarity": 0.96}
+    leak = {"id": "a", "question": "Who commands a?", "reasons": ["near_question"]}
+    other = leak | {"question": "Who else?", "closest": None}
+    jsonl.write(Path("data/leaks.jsonl"), [leak | {"closest": closest}, *[other] * 60])
+    write_json(Path("metrics/retain.json"), cell("perplexity", 20.0, (2.0, 1.0, 3.0), 0.0, n=80))
+    words = Reader(page(facts())).words
+    assert "Leakage: 1 of 2 held-out questions, or its passage, was seen in training" in words
+    assert "Who commands a? near question Who commanded? 0.960" in words
+    assert "Who else? near question – –" in words
+    assert "11 questions more in data/leaks.jsonl" in words
+    assert "Forgetting: perplexity on 80 general texts rose from 20.0 to 22.0" in words
+    assert "That is forgetting by report.forgetting" in words
+
+
+def test_too_few_passages_give_no_interval_and_a_page(run: Path) -> None:
+    tiny = {name: cell("f1", 0.4, (0.1, None, None), None, n=1, passages=1) for name in CONTEXTS}
+    write_json(Path("metrics/score/squad.json"), tiny)
+    write_json(Path("metrics/retain.json"), {"n": 0, "passages": 0})
+    words = Reader(page(facts())).words
+    assert "Too few questions to tell" in words
+    assert "Perplexity on general text was not measured." in words
+
+
+def test_a_metric_that_measured_nothing_leaves_a_page_without_a_verdict(run: Path) -> None:
+    write_json(Path("metrics/score/squad.json"), {name: {"n": 0, "passages": 0} for name in CONTEXTS})
+    assert "No verdict: no figure could be measured" in Reader(page(facts())).words
+
+
+def test_a_run_that_did_not_measure_the_main_figure_has_a_page(run: Path) -> None:
+    less = {name: cell("perplexity", 9.0, (-3.0, -4.0, -2.0), 1.0) for name in CONTEXTS}
+    write_json(Path("metrics/score/perplexity.json"), less)
+    words = Reader(page(gather(SETTINGS, ["perplexity"]) | OWN)).words
+    assert "No verdict: squad.f1 (report.main) was not measured" in words
+    assert "perplexity with the passage 9.000 6.000 -3.000 [-4.000, -2.000] better 100.0%" in words
+    assert "Tuned is" not in words
+
+
+def test_without_curves_the_page_says_so(run: Path) -> None:
+    shutil.rmtree("plots")
+    assert "No curve was written." in Reader(page(facts())).words
+
+
+# the summary
+
+
+def test_the_summary_leads_with_the_verdict_and_stays_short(run: Path) -> None:
+    summary = render("summary.md", facts())
+    assert summary.startswith(
+        "# Did tuning help?\n\nTuning helped: with the passage squad f1 rose from 0.400"
+    )
+    for told in (
+        "- Read: 2 of 2 files, 9 of 9 pages.",
+        "kept 7 of 10; dropped: 2 too short, 1 duplicate (3 of 7 chunks have one)",
+        "5 to train, 1 to validate, 2 held out",
+        "lora on some/model, 8 of 80 parameters, 4 steps",
+        "2.000 before, 1.235 after",
+        "0.01 nats a token (33 tokens)",
+        "- Forgetting: perplexity on 80 general texts rose",
+        "- Leakage: none of 2 held-out questions was seen in training, nor its passage.",
+        "- Failures with the passage, base to tuned: right 0 to 2, too verbose 2 to 0.",
+        "| squad f1 | with the passage | 0.400 | 0.700 | +0.300 [0.200, 0.400] | 100.0% | 62 |",
+        "- tuned: The captain.",
+        "(ship.pdf, page 7)",
+    ):
+        assert told in summary, told
+    assert len(summary.splitlines()) < 60
+
+
+def test_markup_in_an_answer_is_text_in_the_summary(run: Path) -> None:
+    write_run(run, answer="# no heading\n\n![x](http://a.example/x.png) | b", question=f"What is {PLANTED}?")
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(render("summary.md", facts()))
     kinds = {child.type for token in tokens for child in token.children or []}
     assert not {"image", "link_open", "html_inline"} & kinds
     assert "html_block" not in {token.type for token in tokens}
-    # The title, and the two sections.
-    assert sum(token.type == "heading_open" for token in tokens) == 3
-
-
-def test_the_page_needs_nothing_from_elsewhere() -> None:
-    page = render("report.html", facts())
-    assert not {"script", "link", "img", "iframe"} & set(Reader(page).tags)
-    assert "http:" not in page
-    assert "https:" not in page
-
-
-@pytest.mark.parametrize("name", ["report.html", "summary.md"])
-def test_every_figure_is_told(name: str) -> None:
-    text = Reader(render(name, facts())).text if name.endswith("html") else render(name, facts())
-    for figure in (
-        "2 of 2 files, 9 of 9 pages",
-        "kept 7 of 10; dropped: 2 too short, 1 duplicate",
-        "kept 5 of 5",
-        "3 of 7 chunks",
-        "5 to train, 1 to validate, 2 held out",
-        "8 of 80 parameters, 4 steps",
-        "2.000 before, 1.235 after",
-        "0.01 nats a token (33 tokens)",
-        "tuned said",
-        "base said",
-        "ship.pdf, page 7",
-    ):
-        assert figure in text
-
-
-def test_a_fact_that_is_missing_is_an_error_not_a_gap() -> None:
-    values = facts()
-    del values["merge"]["tokens"]
-    with pytest.raises(UndefinedError, match="tokens"):
-        render("report.html", values)
+    # The title, and the three sections.
+    assert sum(token.type == "heading_open" for token in tokens) == 4
 
 
 # gather()
 
 
-def test_the_facts_are_read_from_the_stages_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    values = facts()
-    for stage in ("chunk", "verify", "tokenize", "train", "merge"):
-        write_json(Path(f"metrics/{stage}.json"), values[stage])
-    one = {"value": 4.0, "low": None, "high": None}
-    side, gap = {"perplexity": one}, {"perplexity": one | {"improvement": None, "detectable": None}}
-    cell = {"base": side, "tuned": side, "difference": gap, "n": 1, "passages": 1}
-    write_json(Path("metrics/score/perplexity.json"), {"open": cell})
-    for model in ("base", "tuned"):
-        jsonl.write(Path(f"evaluation/{model}.jsonl"), [answer("a", f"{model} said")])
-    gathered = gather(["perplexity"], 6)
-    assert {key: gathered[key] for key in ("chunk", "merge")} == {
-        key: values[key] for key in ("chunk", "merge")
-    }
-    assert [row["figure"] for row in gathered["table"]] == ["perplexity"]
-    assert [(row["base"], row["tuned"]) for row in gathered["examples"]] == [("base said", "tuned said")]
-    assert "tuned said" in render("report.html", gathered | {"model": "m", "method": "lora"})
+@pytest.mark.parametrize(("file", "key"), [("merge", "tokens"), ("train", "steps")])
+def test_a_fact_that_is_missing_is_an_error_not_a_gap(run: Path, file: str, key: str) -> None:
+    figures = dict(METRICS[file])
+    del figures[key]
+    write_json(Path(f"metrics/{file}.json"), figures)
+    with pytest.raises(UndefinedError, match=key):
+        page(facts())
 
 
-def test_a_stage_that_has_not_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(FolioError, match=r"metrics/chunk\.json is missing; run `dvc repro`"):
-        gather(["perplexity"], 6)
+@pytest.mark.parametrize(
+    "file",
+    ["metrics/chunk.json", "metrics/retain.json", "data/leaks.jsonl", "evaluation/failures.jsonl",
+     "evaluation/base.jsonl", "metrics/score/squad.json", "evaluation/scores/squad.jsonl"],
+)  # fmt: skip
+def test_a_stage_that_has_not_run_is_named(run: Path, file: str) -> None:
+    Path(file).unlink()
+    with pytest.raises(FolioError, match=re.escape(f"{file} is missing; run `dvc repro`")):
+        facts()
+
+
+# the stage, and the note of its time
+
+
+def stage(run: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    params = OmegaConf.load(ROOT / "params.yaml")
+    params.metric = {"squad": params.metric.squad}
+    write_text(run / "params.yaml", OmegaConf.to_yaml(params))
+    return subprocess.run(
+        [sys.executable, "-m", "stages.report", "-cp", str(run), "-cn", "params"],
+        cwd=run,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_stage_writes_both_and_notes_its_time_under_dvc_alone(run: Path) -> None:
+    done = stage(run)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("# Did tuning help?")
+    assert done.stdout.strip() == (run / "report/summary.md").read_text(encoding="utf-8").strip()
+    first = (run / "report/index.html").read_bytes()
+    assert not (run / entry.SECONDS).exists()
+    # The same files give the same bytes; a note of an earlier run is shown.
+    noted = stage(run, DVC_STAGE="report")
+    assert noted.returncode == 0, noted.stderr
+    assert (run / "report/index.html").read_bytes() == first
+    note = read_json(run / entry.SECONDS / "report.json")
+    assert note["stage"] == "report"
+    assert 0 < note["seconds"] < 60
+    write_json(run / entry.SECONDS / "score@squad.json", {"stage": "score@squad", "seconds": 1234.56})
+    words = Reader(page(facts())).words
+    assert re.search(r"score@squad 1,234\.6 report \d", words)
+
+
+def test_a_stage_that_fails_notes_no_time_nor_does_a_process_beside_the_first(run: Path) -> None:
+    (run / "metrics/merge.json").unlink()
+    failed = stage(run, DVC_STAGE="report")
+    assert failed.returncode == 1
+    assert "folio: metrics/merge.json is missing; run `dvc repro`" in failed.stderr
+    write_json(run / "metrics/merge.json", METRICS["merge"])
+    assert stage(run, DVC_STAGE="report", RANK="1").returncode == 0
+    assert not (run / entry.SECONDS).exists()
+
+
+def test_a_note_that_cannot_be_written_fails_no_stage(run: Path) -> None:
+    (run / ".dvc").write_text("a file where a folder should be", encoding="utf-8")
+    done = stage(run, DVC_STAGE="report")
+    assert done.returncode == 0, done.stderr
