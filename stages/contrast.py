@@ -3,7 +3,6 @@
 import difflib
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -140,23 +139,13 @@ def order(diagnosed: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(pattern for each in counts for pattern in each))
 
 
-def transitions(
-    rows: Sequence[Record], known: Mapping[tuple[str, Key], str], most: int
-) -> list[dict[str, Any]]:
+def transitions(counted: Sequence[Mapping[str, Any]], most: int) -> dict[str, Any]:
     """What became of the base's patterns, the commonest change first; `left` counts those not named."""
-    pairs = Counter(
-        (row["context"], *(known.get((model, row["key"]), "") for model in MODELS)) for row in rows
-    )
-    found = []
-    for context in CONTEXTS:
-        moved = {pair: n for pair, n in pairs.items() if pair[0] == context and "" not in pair}
-        changed = sorted(((n, *pair[1:]) for pair, n in moved.items() if pair[1] != pair[2]), reverse=True)
-        stayed = sum(n for pair, n in moved.items() if pair[1] == pair[2])
-        named = [{"base": label(a), "tuned": label(b), "count": n} for n, a, b in changed[:most]]
-        left = sum(n for n, *_ in changed[most:])
-        if moved:
-            found.append({"context": context, "named": named, "left": left, "stayed": stayed})
-    return found
+    changed = [one for one in counted if one["base"] != one["tuned"]]
+    named = [{key: label(one[key]) for key in MODELS} | {"count": one["count"]} for one in changed[:most]]
+    left = sum(one["count"] for one in changed[most:])
+    stayed = sum(one["count"] for one in counted if one["base"] == one["tuned"])
+    return {"named": named, "left": left, "stayed": stayed}
 
 
 def examples(

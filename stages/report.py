@@ -191,7 +191,7 @@ def unread(failed: Mapping[str, str]) -> dict[str, Any]:
 
 
 def answers(settings: Report, scores: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The answers side by side, those of each failure pattern, and what became of the base's patterns."""
+    """The answers side by side, and those of each failure pattern."""
     base, tuned = (jsonl.read(ANSWERS / f"{model}.jsonl") for model in ("base", "tuned"))
     known = patterns(jsonl.read(ANSWERS / "failures.jsonl"))
     metric, _, figure = settings.main.partition(".")
@@ -210,7 +210,6 @@ def answers(settings: Report, scores: Mapping[str, Any], names: Sequence[str]) -
     return {
         "answers": described,
         "answers_left_out": len(rows) - len(chosen),
-        "transitions": transitions(rows, known, MOST_TRANSITIONS),
         "examples": examples(rows, known, names, settings.examples),
         "samples": side_by_side(rows, settings.examples),
     }
@@ -223,7 +222,7 @@ def side_by_side(rows: Sequence[jsonl.Record], most: int) -> list[dict[str, Any]
 
 
 def failures(diagnosed: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Per context how many answers of each model have each pattern."""
+    """Per context how many answers of each model have each pattern, and what base's became under tuned."""
     names = order(diagnosed)
     return [
         {
@@ -235,6 +234,7 @@ def failures(diagnosed: Mapping[str, Any]) -> list[dict[str, Any]]:
                 | {model: diagnosed[context][model]["counts"].get(name, 0) for model in ("base", "tuned")}
                 for name in names
             ],
+            "moved": transitions(diagnosed[context]["transitions"], MOST_TRANSITIONS),
         }
         for context in CONTEXTS
         if context in diagnosed

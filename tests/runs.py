@@ -78,9 +78,9 @@ def write_run(root: Path, names: tuple[str, ...] = ("a", "b"), **changes: Any) -
         model: {"n": len(names), "counts": {"empty": 0, "right": 0, "too_verbose": 0} | {name: len(names)}}
         for model, name in pattern.items()
     }
-    for stage, figures in (
-        METRICS | {"diagnose": dict.fromkeys(CONTEXTS, counts), "retain": RETAINED}
-    ).items():
+    moved = {"transitions": [{"base": "too_verbose", "tuned": "right", "count": len(names)}]}
+    diagnosed = dict.fromkeys(CONTEXTS, counts | moved)
+    for stage, figures in (METRICS | {"diagnose": diagnosed, "retain": RETAINED}).items():
         write_json(root / f"metrics/{stage}.json", figures)
     write_json(root / "metrics/score/squad.json", SQUAD)
     jsonl.write(root / "data/leaks.jsonl", [])
