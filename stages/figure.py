@@ -32,6 +32,10 @@ class Metric(Option):
         """Values of every answer."""
         raise NotImplementedError
 
+    def by(self) -> str:
+        """The model that measures, which stands beside every figure; nothing where none does."""
+        return ""
+
     def figures(self, totals: Columns, n: Array) -> dict[str, Array]:
         """Figures of many samples, [samples], from sums of the values over `n` answers each: means."""
         return {name: total / n for name, total in totals.items()}

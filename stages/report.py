@@ -59,6 +59,7 @@ def table(scores: dict[str, Any]) -> list[dict[str, Any]]:
                 ranges = {f"{model}_range": (one["low"], one["high"]) for model, one in sides.items()}
                 values = {model: one["value"] for model, one in sides.items()}
                 row = {"figure": named(metric, figure), "context": CONTEXTS[context], "difference": gap}
+                row["by"] = printable(found.get("by", ""), 120)
                 kind = {"outcome": outcome(found, figure), "clean": clean(found, figure)}
                 rows.append(row | counts | values | ranges | kind)
     return sorted(rows, key=lambda row: list(CONTEXTS.values()).index(row["context"]))

@@ -99,11 +99,12 @@ def score(
     contexts: dict[str, dict[str, list[jsonl.Record]]] = {}
     for row in rows:
         contexts.setdefault(row["context"], {}).setdefault(row["model"], []).append(row)
+    by = {"by": metric.by()} if metric.by() else {}
     figures = {}
     for context, sides in contexts.items():
         whole = cell(metric, sides["base"], sides["tuned"], seed)
         fewer = settling(metric, sides["base"], sides["tuned"], seed)
-        figures[context] = whole | {"settling": [*fewer, whole]}
+        figures[context] = by | whole | {"settling": [*fewer, whole]}
         base, tuned = (
             [row for row in sides[model] if row["id"] not in leaked] for model in ("base", "tuned")
         )

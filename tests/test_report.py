@@ -86,6 +86,8 @@ def test_the_table_has_a_row_per_context_and_figure() -> None:
         ("perplexity", "without the passage", 62, 0, 9.0, 3.0, "better", None),
     ]
     assert table(scores)[0]["base_range"] == (None, None)
+    by = {"bertscore": {"open": cell("bertscore", 0.5, (0.5, 0.4, 0.6), 1.0, by="some-embedder, layer 5")}}
+    assert [row["by"] for row in [*table(by), *table(scores)]] == ["some-embedder, layer 5", "", ""]
 
 
 def test_figures_without_the_leaked_questions_stand_beside_the_others() -> None:

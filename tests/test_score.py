@@ -7,6 +7,7 @@ import pytest
 from stages.errors import FolioError
 from stages.figure import Metric
 from stages.jsonl import Record
+from stages.metric.bertscore import Bertscore
 from stages.metric.length import Length
 from stages.metric.perplexity import Perplexity
 from stages.metric.squad import Squad
@@ -156,3 +157,11 @@ def test_where_none_of_the_asked_questions_leaked_there_is_one_figure() -> None:
 def test_where_all_leaked_nothing_is_clean() -> None:
     _, figures = score(Squad(name="squad"), held_out(3, 3), 0, {"000", "001", "002"})
     assert figures["open"]["clean"] == {"n": 0, "passages": 0}
+
+
+def test_the_model_that_measures_stands_beside_its_figures() -> None:
+    silent = [row | {"answer": ""} for row in ANSWERS]  # for which nothing is loaded
+    _, figures = score(Bertscore(name="bertscore", package="some-embedder", layers=5, batch=2), silent, 0)
+    assert {cell["by"] for cell in figures.values()} == {"some-embedder, layer 5"}
+    _, figures = score(Squad(name="squad"), ANSWERS, 0)
+    assert "by" not in figures["open"]

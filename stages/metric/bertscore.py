@@ -22,6 +22,10 @@ class Bertscore(Metric):
     layers: int = Field(ge=1)
     batch: int = Field(ge=1)
 
+    def by(self) -> str:
+        """The embedding model and its layer."""
+        return f"{self.package}, layer {self.layers}"
+
     def __call__(self, answers: Sequence[Record]) -> list[dict[str, float]]:
         """Return bertscore F1 of every answer; an empty answer scores 0."""
         scores = [0.0] * len(answers)

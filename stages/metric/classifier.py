@@ -44,6 +44,10 @@ class Classifier(Configured):
         if self.model.name == "folder":
             self.names()
 
+    def by(self) -> str:
+        """The classifier."""
+        return str(self.model.identity)
+
     def names(self) -> tuple[str, ...]:
         """The labels that are measured.
 
