@@ -100,6 +100,7 @@ for model, loss in (("base", 2.0), ("tuned", 1.0)):
     path = pathlib.Path(f"evaluation/{model}.jsonl")
     path.parent.mkdir(exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\\n" for row in rows))
+pathlib.Path("data/leaks.jsonl").write_text("")
 account = {"questions": {"in": len(pairs), "kept": len(pairs), "dropped": {}}}
 pathlib.Path("metrics/evaluate.json").write_text(json.dumps(account))
 """
@@ -127,7 +128,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, session
     kept = {name: pipeline["stages"][name] for name in ("compose", "tokenize", "train", "score")}
     kept["answers"] = {
         "cmd": "python answers.py", "deps": ["data/test.jsonl", "models/adapter"],
-        "outs": ["evaluation/base.jsonl", "evaluation/tuned.jsonl"],
+        "outs": ["evaluation/base.jsonl", "evaluation/tuned.jsonl", "data/leaks.jsonl"],
         "metrics": [{"metrics/evaluate.json": {"cache": False}}],
     }  # fmt: skip
     (made.folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": kept}), encoding="utf-8")

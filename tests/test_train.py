@@ -204,9 +204,9 @@ def learn(source: Any, folder: Path, **changes: Any) -> Any:
 def test_out_of_memory_it_goes_on_with_half_the_batch_and_learns_the_same(
     source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plenty = learn(source, tmp_path / "plenty", packing="rows")
+    plenty = learn(source, tmp_path / "plenty", packing="none")
     scarce(monkeypatch, limit=12)  # two rows of six tokens; a step has four
-    little = learn(source, tmp_path / "little", packing="rows")
+    little = learn(source, tmp_path / "little", packing="none")
     assert "out of memory; goes on with each step in 2 parts" in capsys.readouterr().out
     assert logged(little, "loss") == pytest.approx(logged(plenty, "loss"), rel=1e-4)
     assert logged(little, "eval_loss") == pytest.approx(logged(plenty, "eval_loss"), rel=1e-4)
@@ -225,17 +225,17 @@ def test_where_nothing_is_left_to_halve_it_says_what_would_help(
 def test_where_the_estimate_is_above_what_is_free_the_step_is_divided_beforehand(
     source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plenty = learn(source, tmp_path / "plenty", packing="rows", steps=3)
+    plenty = learn(source, tmp_path / "plenty", packing="none", steps=3)
     needs = plenty.needs.further
     monkeypatch.setattr(memory, "available", lambda _: needs - 1)
-    little = learn(source, tmp_path / "little", packing="rows", steps=3)
+    little = learn(source, tmp_path / "little", packing="none", steps=3)
     assert little.args.gradient_accumulation_steps == 2
     assert "each step is divided into 2 parts" in capsys.readouterr().out
     assert little.needs.further < needs
     assert logged(little, "loss") == pytest.approx(logged(plenty, "loss"), rel=1e-4)
     with pytest.raises(FolioError, match=r"takes about .* GiB .* are free; halve train.batch"):
-        learn(source, tmp_path / "none", packing="rows", halve_batch=False)
-    learn(source, tmp_path / "all the same", packing="rows", halve_batch=False, check_memory=False)
+        learn(source, tmp_path / "none", packing="none", halve_batch=False)
+    learn(source, tmp_path / "all the same", packing="none", halve_batch=False, check_memory=False)
 
 
 def test_evaluation_and_checkpoints_by_steps(source: Any, tmp_path: Path) -> None:
