@@ -24,7 +24,9 @@ PIPELINE = Path("dvc.yaml")
 # Top-level keys that are plain values, not options.
 PLAIN = ("seed", "language", "tensorboard")
 # Groups of which several options are chosen at once, each under its own name.
-SEVERAL = ("filter", "metric")
+SEVERAL = ("filter", "metric", "reward")
+# Those of them without which nothing works.
+NEEDED = ("filter", "metric")
 
 
 def compose(conf: Path) -> DictConfig:
@@ -79,7 +81,7 @@ def validate(config: DictConfig) -> None:
     Raises:
         FolioError: names every wrong key, its fault and the nearest valid key.
     """
-    faults = [f"{key} is empty; choose at least one" for key in SEVERAL if not config.get(key)]
+    faults = [f"{key} is empty; choose at least one" for key in NEEDED if not config.get(key)]
     for key in option_keys(config):
         try:
             option = build(config, key)

@@ -13,8 +13,19 @@ from stages.compose import compose, option_keys
 from stages.option import build
 from tests.imports import ROOT, built, closure, module_file, targets
 
-GROUPS = ["parser", "ocr", "splitter", "generator", "filter", "answerer", "model", "method", "metric"]
-SEVERAL = ("filter", "metric")
+GROUPS = [
+    "parser",
+    "ocr",
+    "splitter",
+    "generator",
+    "filter",
+    "answerer",
+    "model",
+    "method",
+    "metric",
+    "reward",
+]
+SEVERAL = ("filter", "metric", "reward")
 ANSWERER = "answerer@filter.round_trip.answerer"
 KEYS = {"answerer": "filter.round_trip.answerer"}
 # Filters that ask a model name its code in values of their own.
@@ -27,6 +38,8 @@ FILTERS = {
     for path in (ROOT / "stages" / group).glob("[a-z]*.py")
 }
 METRICS = sorted(path.stem for path in (ROOT / "conf/metric").glob("*.yaml"))
+REWARDS = {path.relative_to(ROOT) for path in (ROOT / "stages/reward").glob("[a-z]*.py")}
+PAIRS_DEPS = PIPELINE["pairs"]["do"]["deps"]
 SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
 
 
@@ -54,7 +67,9 @@ def expand(paths: Any) -> set[Path]:
     return code
 
 
-@pytest.mark.parametrize("stage", [name for name in PIPELINE if name not in ("compose", "score", "vary")])
+@pytest.mark.parametrize(
+    "stage", [name for name in PIPELINE if name not in ("compose", "score", "vary", "pairs")]
+)
 def test_the_imports_of_a_stage_are_its_deps(
     stage: str, config: DictConfig, code_deps: dict[str, set[Path]]
 ) -> None:
@@ -79,6 +94,25 @@ def test_the_imports_of_vary_are_its_deps(config: DictConfig) -> None:
     named = [dep.replace("${model.name}", config.model.name) for dep in PIPELINE["vary"]["do"]["deps"]]
     scripts = {Path("stages/vary.py"), Path("stages/evaluate.py")}
     assert expand(map(Path, named)) == closure(scripts.union(*(built(script, config) for script in scripts)))
+
+
+def test_the_imports_of_pairs_are_its_deps(config: DictConfig) -> None:
+    # The recipe alone makes such a stage. A value names the code that finds a classifier's model.
+    named = [
+        re.sub(r"\$\{([\w.]+)\}", lambda m: str(OmegaConf.select(config, m[1])), dep) for dep in PAIRS_DEPS
+    ]
+    script = Path("stages/pairs.py")
+    assert expand(map(Path, named)) == closure({script} | built(script, config) | REWARDS)
+
+
+def test_a_reward_by_a_classifier_brings_its_weights_and_the_code_that_finds_them() -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = hydra_compose("config", ["reward=[squad_f1,classifier]"])
+    assert (chosen.pairs.watch, chosen.pairs.code) == ("models/base", "stages/model/folder.py")
+    assert targets(chosen.reward) <= REWARDS | expand([Path(chosen.pairs.code)])
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -119,7 +153,11 @@ def test_a_filter_that_asks_a_model_brings_its_code_and_its_weights(
 
 @pytest.mark.parametrize(
     "option",
-    [path for path in OPTIONS if path.stem not in ("judge", "round_trip") and path.parent.name != "answerer"],
+    [
+        path
+        for path in OPTIONS
+        if path.stem not in ("judge", "round_trip") and path.parent.name not in ("answerer", "reward")
+    ],
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
