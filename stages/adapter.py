@@ -48,6 +48,14 @@ class Method(Option, ABC):
         """
 
     @abstractmethod
+    def restore(self, model: Any, folder: Path) -> None:
+        """Put what `save` wrote into an attached model, which learns on from there.
+
+        Raises:
+            FolioError: the folder does not hold what this method learns.
+        """
+
+    @abstractmethod
     def load(self, source_folder: Path, source_dtype: str, folder: Path) -> Any:
         """The tuned model, in evaluation mode, from the base model's folder and what `save` wrote.
 
@@ -153,6 +161,23 @@ class Adapter(Method):
         model.save_pretrained(str(folder), save_embedding_layers=False, state_dict=state)
         # peft's card names that place too, and says nothing else; the merged model gets a card of its own.
         (folder / "README.md").unlink()
+
+    def restore(self, model: Any, folder: Path) -> None:
+        """Read the adapter's weights into the model's own."""
+        from peft import load_peft_weights, set_peft_model_state_dict
+
+        refusal = (
+            f"{folder} holds no adapter of method={self.name} with these settings; run `dvc repro train`"
+        )
+        if not (folder / "adapter_model.safetensors").is_file():
+            raise FolioError(refusal)
+        try:
+            found = set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
+        except RuntimeError as error:  # other shapes
+            raise FolioError(refusal) from error
+        learns = {name for name, weight in model.named_parameters() if weight.requires_grad}
+        if found.unexpected_keys or learns & set(found.missing_keys):
+            raise FolioError(refusal)
 
     def load(self, source_folder: Path, source_dtype: str, folder: Path) -> Any:
         """The base model in its own precision, also where it was quantised to train, and its adapter."""

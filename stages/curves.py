@@ -20,6 +20,12 @@ FIGURES = {
     "learning_rate": "learning_rate",
     "grad_norm": "gradient_norm",
 }
+# The align stage's, of training and of validation pairs.
+_MEANS = (
+    "rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen",
+    "logps/rejected", "nll_loss",
+)  # fmt: skip
+PAIRS = {name: f"train/{name}" for name in _MEANS} | {f"eval_{name}": f"validation/{name}" for name in _MEANS}
 # Differs from run to run, so it stands apart.
 SPEED = {"tokens_per_second": "tokens_per_second"}
 
@@ -31,7 +37,7 @@ class Curves(TrainerCallback):  # type: ignore[misc]
     """
 
     def __init__(self, folder: Path, speed: Path) -> None:
-        self._folders = [(folder, FIGURES), (speed, SPEED)]
+        self._folders = [(folder, FIGURES | PAIRS), (speed, SPEED)]
         self._lives: list[tuple[Live, dict[str, str]]] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -15,7 +15,6 @@ from stages.language_model import load_model, load_tokenizer
 from stages.likelihood import completion_logits
 from stages.option import build
 
-ADAPTER = Path("models/adapter")
 MERGED = Path("models/merged")
 VALIDATION = Path("data/tokens/validation.parquet")
 TRAINED = Path("metrics/train.json")
@@ -60,6 +59,19 @@ def check(figures: dict[str, float], tolerance: float) -> None:
         )
 
 
+def alignment(adapter: Path) -> str:
+    """The model card's sentence on preferences; nothing where the adapter has learnt from none."""
+    state = adapter / "trainer_state.json"
+    run = read_json(state).get("alignment") if state.is_file() else None
+    if run is None:
+        return ""
+    start = "a fresh adapter in place of that one" if run["fresh"] else "that adapter"
+    return (
+        f"\nThen aligned by {run['objective']}: {start} learnt from {run['pairs']} preference pairs, "
+        f"learning rate {run['learning_rate']:g}.\n"
+    )
+
+
 def model_card(identity: str, config: DictConfig, rows: int, gate: dict[str, float]) -> str:
     """README.md of the merged model: what it was made from and how far it can be trusted."""
     method, train = config.method, config.train
@@ -76,7 +88,7 @@ tags: [folio, {method.name}]
 Base: `{identity}`. Tuned with Folio: {method.name}{rank}, learning rate
 {train.learning_rate:g}, at most {train.epochs:g} epochs over {rows} question-answer pairs that were
 generated from the documents and located in them.
-
+{alignment(Path(config.align.adapter))}
 Merged weights against those that were trained, on {gate["tokens"]} held-out tokens: mean difference
 {gate["difference"]:g} nats, same likeliest token for {gate["agreement"]:.1%}.
 
@@ -92,7 +104,7 @@ def main(config: DictConfig) -> None:
     rows = tokens.read(VALIDATION)[: settings.rows]
     tokenizer = load_tokenizer(source.folder())
     pad = tokenizer.pad_token_id
-    tuned = method.load(source.folder(), source.dtype, ADAPTER)
+    tuned = method.load(source.folder(), source.dtype, Path(config.align.adapter))
     before = log_probs(tuned, rows, pad)
     with whole_folder(MERGED) as folder:
         merged = method.merge(tuned, source.dtype)

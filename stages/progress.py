@@ -20,6 +20,8 @@ FIGURES = {
     "eval_f1": "f1",
     "eval_exact": "exact",
     "eval_bertscore": "bertscore",
+    "eval_rewards/accuracies": "accuracy",
+    "eval_rewards/margins": "margin",
 }
 
 
@@ -29,8 +31,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     Of several processes the main one alone shows anything.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, stage: str = "train") -> None:
+        self._clock, self._stage = clock, stage
         self._bar: tqdm[Any] | None = None
         self._begun = self._said = 0.0
         self._first = self._shown = 0
@@ -46,7 +48,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._bar = tqdm(
             total=state.max_steps,
             initial=self._first,
-            desc="train",
+            desc=self._stage,
             unit="step",
             smoothing=0,
             dynamic_ncols=True,
@@ -76,7 +78,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
                 self._losses[name] = f"{logs[key]:.3f}"
         self._bar.set_postfix(self._losses, refresh=False)
         if said := [f"{name} {logs[key]:.3f}" for key, name in FIGURES.items() if key in logs]:
-            self._bar.set_description_str("train", refresh=False)
+            self._bar.set_description_str(self._stage, refresh=False)
             self._say(state, said)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -88,7 +90,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """Print a line above the bar."""
         self._said = self._clock()
         rest = ", ".join([*words, *self._left(state)])
-        tqdm.write(f"train: step {state.global_step} of {state.max_steps}: {rest}")
+        tqdm.write(f"{self._stage}: step {state.global_step} of {state.max_steps}: {rest}")
         sys.stdout.flush()
 
     def _left(self, state: Any) -> list[str]:
@@ -100,8 +102,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         return [f"about {tqdm.format_interval(seconds)} left"]
 
 
-def show(trainer: "Trainer") -> None:
+def show(trainer: "Trainer", stage: str = "train") -> None:
     """Put a `Progress` where the trainer would print its log as dictionaries."""
     for usual in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(usual)
-    trainer.add_callback(Progress())
+    trainer.add_callback(Progress(stage=stage))

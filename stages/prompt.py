@@ -16,14 +16,22 @@ def question_text(question: str, passage: str | None) -> str:
 
 
 def prompt_ids(tokenizer: "PreTrainedTokenizerBase", question: str, passage: str | None) -> list[int]:
-    """Token ids of the prompt, up to where the assistant's answer begins.
+    """Token ids of a question's prompt, up to where the assistant's answer begins.
+
+    Raises:
+        FolioError: the ids begin with two BOS.
+    """
+    return chat_ids(tokenizer, [{"role": "user", "content": question_text(question, passage)}])
+
+
+def chat_ids(tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, str]]) -> list[int]:
+    """Token ids of a conversation, up to where the assistant's next answer begins.
 
     The template writes BOS itself, so the tokenizer must not add another.
 
     Raises:
         FolioError: the ids begin with two BOS.
     """
-    turns = [{"role": "user", "content": question_text(question, passage)}]
     # A model that thinks aloud would spend the answer's tokens on it; other templates ignore this.
     text = tokenizer.apply_chat_template(
         turns, tokenize=False, add_generation_prompt=True, enable_thinking=False

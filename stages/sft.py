@@ -101,6 +101,14 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         super().log(logs, *rest)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Log the figures of the validation rows, and tell them to the callbacks."""
+        figures = self.validation_figures()
+        self.log(figures)
+        seen = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
+        self.control: Any = seen
+        return figures
+
+    def validation_figures(self) -> dict[str, float]:
         """Loss per target token over the validation rows, its perplexity, and the quiz."""
         loss = self._validation_loss()
         # Beyond e^700 a float overflows; such a model is broken, and the figure still says so.
@@ -108,9 +116,6 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         if self._quiz:
             said = self._quiz(self.accelerator.unwrap_model(self.model), self._compute_dtype)
             figures |= {f"eval_{name}": value for name, value in said.items()}
-        self.log(figures)
-        seen = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
-        self.control: Any = seen
         return figures
 
     def take(self, checkpoint: Path) -> None:

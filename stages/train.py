@@ -15,7 +15,7 @@ from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.language_model import generation_stops, load_tokenizer, pick_device
 from stages.option import build
-from stages.settings.train import Train
+from stages.settings.train import Run
 from stages.trainer import Place, Rows, may_divide, prepare
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ ADAPTER = Path("models/adapter")
 METRICS = Path("metrics/train.json")
 
 
-def learn(settings: Train, method: Any, source: Any, rows: Rows, place: Place) -> "SftTrainer":
+def learn(settings: Run, method: Any, source: Any, rows: Any, place: Place, make: Any = None) -> "SftTrainer":
     """Train, from the last checkpoint where there is one, with less at once where memory ends.
+
+    `make` sets up the trainer from the other arguments: `prepare`, where none is given.
 
     A step that is divided among more micro-batches learns from the same rows, so the run stays the
     same but for rounding.
@@ -37,8 +39,9 @@ def learn(settings: Train, method: Any, source: Any, rows: Rows, place: Place) -
     """
     import torch
 
+    build_trainer: Any = make or prepare
     while True:
-        trainer = prepare(settings, method, source, rows, place)
+        trainer: SftTrainer = build_trainer(settings, method, source, rows, place)
         try:
             fit(trainer, place.checkpoints)
         except torch.OutOfMemoryError as error:

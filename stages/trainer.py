@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from stages import memory, tokens
 from stages.errors import FolioError
 from stages.language_model import load_model, load_tokenizer, pick_device, pick_dtype
-from stages.settings.train import Train
+from stages.settings.train import Run, Train
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ OPTIMISERS = {
 }
 
 
-def arguments(settings: Train, count: int, parts: int, folder: Path, dtype: str) -> "TrainingArguments":
+def arguments(settings: Run, count: int, parts: int, folder: Path, dtype: str) -> "TrainingArguments":
     """The settings in the trainer's words, for epochs of `count` steps, each of `parts` on every device.
 
     Raises:
@@ -71,7 +71,7 @@ def arguments(settings: Train, count: int, parts: int, folder: Path, dtype: str)
     )
 
 
-def schedule(settings: Train, count: int) -> dict[str, Any]:
+def schedule(settings: Run, count: int) -> dict[str, Any]:
     """How long the run is, and how the learning rate goes, for epochs of `count` steps."""
     total = settings.steps or math.ceil(settings.epochs * count)
     minimum = {"min_lr_rate": settings.minimum_share}
@@ -86,7 +86,7 @@ def schedule(settings: Train, count: int) -> dict[str, Any]:
     }
 
 
-def watch(settings: Train) -> dict[str, Any]:
+def watch(settings: Run) -> dict[str, Any]:
     """When to evaluate and save: before the first step, and then by steps or epochs; the best is kept."""
     interval = "steps" if settings.evaluate_steps else "epoch"
     every = settings.evaluate_steps or 1  # not read where epochs count
@@ -106,11 +106,13 @@ def watch(settings: Train) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run keeps its checkpoints and, where wanted, TensorBoard's files; how it divides its steps."""
+    """Where a run keeps checkpoints, curves and, if wanted, TensorBoard's files; how it divides its steps."""
 
     checkpoints: Path
     parts: int
     tensorboard: Path | None = None
+    curves: Path = CURVES
+    speed: Path = SPEED
 
 
 def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: Place) -> "SftTrainer":
@@ -125,11 +127,7 @@ def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: Place)
 
     set_seed(settings.seed)
     tokenizer = load_tokenizer(source.folder())
-    attention = {"attn_implementation": attention_of(settings)}
-    bits = method.quantization(source.dtype)
-    base = load_model(source.folder(), method.dtype(source.dtype), **attention, **bits)
-    dtype = pick_dtype(source.dtype, base.device)
-    model = method.attach(base)
+    model, dtype = attached(settings, method, source)
     labelled = Labelled(model)
     packing = choose_packing(settings, model, labelled, rows, dtype)
     size = settings.accumulation * DEVICES
@@ -154,7 +152,15 @@ def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: Place)
     return trainer
 
 
-def attention_of(settings: Train) -> str:
+def attached(settings: Run, method: Any, source: Any) -> "tuple[Any, torch.dtype]":
+    """The base model with what learns attached to it, and the dtype that it computes in."""
+    attention = {"attn_implementation": attention_of(settings)}
+    bits = method.quantization(source.dtype)
+    base = load_model(source.folder(), method.dtype(source.dtype), **attention, **bits)
+    return method.attach(base), pick_dtype(source.dtype, base.device)
+
+
+def attention_of(settings: Run) -> str:
     """The attention that is asked for; on a CPU sdpa goes through trees row by row."""
     from stages.tree_attention import register
 
@@ -173,7 +179,7 @@ def quiz(settings: Train, rows: list[tokens.Row], tokenizer: Any) -> "Quiz | Non
 
 
 def fitting(
-    settings: Train,
+    settings: Run,
     model: Any,
     steps: "Steps",
     data: tuple[list[tokens.Row], Callable[..., Any]],
@@ -189,7 +195,9 @@ def fitting(
     while True:
         steps.divide(parts, DEVICES, 0)
         # The longest rows together, as good as always, are the micro-batch that takes most.
-        largest = max(steps, key=lambda part: sum(len(rows[i].prompt) for i in part))
+        largest = max(
+            steps, key=lambda part: sum(len(rows[i].prompt) + len(rows[i].completion) for i in part)
+        )
         laid = layout([rows[i] for i in largest])
         trees, width = laid["input_ids"].shape
         batch = memory.Batch(trees, width, len(laid["labels"]))
@@ -203,7 +211,7 @@ def fitting(
         print(f"train: {memory.sentence(needs)}, more than is free; each step is divided into {parts} parts")
 
 
-def may_divide(settings: Train, parts: int) -> bool:
+def may_divide(settings: Run, parts: int) -> bool:
     """Whether a step may be divided among more micro-batches than `parts`.
 
     Devices that divide their steps differently would wait for each other for ever.
@@ -211,7 +219,7 @@ def may_divide(settings: Train, parts: int) -> bool:
     return settings.halve_batch and parts < settings.batch * settings.accumulation and DEVICES == 1
 
 
-def choose_packing(settings: Train, model: Any, labelled: Any, rows: Rows, dtype: "torch.dtype") -> "Packing":
+def choose_packing(settings: Run, model: Any, labelled: Any, rows: Rows, dtype: "torch.dtype") -> "Packing":
     """The layout of rows that is asked for, or `none`, said aloud, where the model cannot do it."""
     from stages.likelihood import obstacle
 
@@ -227,14 +235,14 @@ def choose_packing(settings: Train, model: Any, labelled: Any, rows: Rows, dtype
     return "none" if reason else settings.packing
 
 
-def callbacks(settings: Train, steps: "Steps", place: Place) -> list["TrainerCallback"]:
+def callbacks(settings: Run, steps: "Steps", place: Place) -> list["TrainerCallback"]:
     """Early stopping, checkpoints between evaluations and curves."""
     from transformers import EarlyStoppingCallback
 
     from stages.curves import Curves, TensorBoard
     from stages.saving import Saving
 
-    made = [EarlyStoppingCallback(settings.patience, settings.threshold), Curves(CURVES, SPEED)]
+    made = [EarlyStoppingCallback(settings.patience, settings.threshold), Curves(place.curves, place.speed)]
     if settings.save_steps:
         made.append(Saving(settings.save_steps, 0 if settings.evaluate_steps else steps.count()))
     if place.tensorboard:

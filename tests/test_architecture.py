@@ -22,6 +22,7 @@ GROUPS = [
     "answerer",
     "model",
     "method",
+    "objective",
     "metric",
     "reward",
 ]
@@ -40,6 +41,7 @@ FILTERS = {
 METRICS = sorted(path.stem for path in (ROOT / "conf/metric").glob("*.yaml"))
 REWARDS = {path.relative_to(ROOT) for path in (ROOT / "stages/reward").glob("[a-z]*.py")}
 PAIRS_DEPS = PIPELINE["pairs"]["do"]["deps"]
+OBJECTIVES = sorted(path.stem for path in (ROOT / "conf/objective").glob("*.yaml") if path.stem != "none")
 SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
 
 
@@ -68,7 +70,8 @@ def expand(paths: Any) -> set[Path]:
 
 
 @pytest.mark.parametrize(
-    "stage", [name for name in PIPELINE if name not in ("compose", "score", "vary", "pairs")]
+    "stage",
+    [name for name in PIPELINE if name not in ("compose", "score", "vary", "pairs", "prefer", "align")],
 )
 def test_the_imports_of_a_stage_are_its_deps(
     stage: str, config: DictConfig, code_deps: dict[str, set[Path]]
@@ -113,6 +116,24 @@ def test_a_reward_by_a_classifier_brings_its_weights_and_the_code_that_finds_the
         chosen = hydra_compose("config", ["reward=[squad_f1,classifier]"])
     assert (chosen.pairs.watch, chosen.pairs.code) == ("models/base", "stages/model/folder.py")
     assert targets(chosen.reward) <= REWARDS | expand([Path(chosen.pairs.code)])
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("stage", ["prefer", "align"])
+def test_the_imports_of_alignment_are_its_deps(stage: str, objective: str) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    # An objective alone makes such stages.
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = hydra_compose("config", [f"objective={objective}"])
+    assert chosen.align.objectives == [objective]
+    names = {"item": objective, "method.name": chosen.method.name, "model.name": chosen.model.name}
+    named = PIPELINE[stage]["do"]["deps"]
+    for key, value in names.items():
+        named = [dep.replace(f"${{{key}}}", value) for dep in named]
+    script = Path(f"stages/{stage}.py")
+    assert expand(map(Path, named)) == closure({script} | built(script, chosen))
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -166,7 +187,7 @@ def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
     users = {
         "parser": ["chunk"], "ocr": ["chunk"], "splitter": ["chunk"],
         "generator": ["generate"], "filter": ["verify"], "answerer": ["verify"], "metric": ["score@squad"],
-        "method": ["train", "merge"],
+        "method": ["train", "merge"], "objective": ["compose"],
         "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate", "retain"],
     }  # fmt: skip
     group = option.parent.name

@@ -14,6 +14,7 @@ from stages.language_model import load_model
 from stages.merge import check, compare, log_probs
 from stages.option import build
 from stages.tokens import Row
+from stages.train import ADAPTER
 from tests.imports import ROOT
 
 ROWS = [Row("a", "p", "open", "text", [3, 4, 5], [6, 7, 2]), Row("b", "p", "open", "text", [8], [9, 2])]
@@ -65,8 +66,8 @@ def test_the_stage_merges_what_any_method_has_written(
     with torch.no_grad():
         for parameter in tuned.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter) * parameter.requires_grad)
-    merge.ADAPTER.mkdir(parents=True)
-    method.save(tuned, merge.ADAPTER, "the base")
+    ADAPTER.mkdir(parents=True)
+    method.save(tuned, ADAPTER, "the base")
     tokens.write(merge.VALIDATION, ROWS)
     write_json(merge.TRAINED, {"rows": 2})
     merge.main.__wrapped__(config)  # type: ignore[attr-defined]

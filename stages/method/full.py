@@ -35,6 +35,10 @@ class Full(Method):
             state = {key: value for key, value in state.items() if key not in model.all_tied_weights_keys}
         model.save_pretrained(str(folder), state_dict=state)
 
+    def restore(self, model: Any, folder: Path) -> None:
+        """Read the weights into the model's own."""
+        model.load_state_dict(load_model(folder, "float32").state_dict())
+
     def load(self, source_folder: Path, source_dtype: str, folder: Path) -> Any:
         """The weights as they were learnt; nothing of the base model is needed."""
         return load_model(folder, "float32")

@@ -8,10 +8,9 @@ from stages.option import setting
 
 
 @setting
-class Train:
-    """One supervised fine-tuning run."""
+class Run:
+    """How a run learns: how long, from how much at once, and when it is looked at."""
 
-    launch: str
     epochs: float = Field(gt=0)
     steps: int = Field(ge=0)
     learning_rate: float = Field(gt=0)
@@ -23,7 +22,6 @@ class Train:
     gradient_norm: float = Field(gt=0)
     neftune_noise: float = Field(ge=0)
     batch: int = Field(ge=1)
-    batch_tokens: int = Field(ge=0)
     accumulation: int = Field(ge=1)
     halve_batch: bool
     packing: Literal["prefix", "rows", "none"]
@@ -36,12 +34,20 @@ class Train:
     save_limit: int = Field(ge=1)
     patience: int = Field(ge=1)
     threshold: float = Field(ge=0)
+    check_memory: bool
+    seed: int
+
+
+@setting
+class Train(Run):
+    """One supervised fine-tuning run."""
+
+    launch: str
+    batch_tokens: int = Field(ge=0)
     questions: int = Field(ge=0)
     answer_tokens: int = Field(ge=1)
     metrics: list[Any]
-    check_memory: bool
     bad_share: float = Field(ge=0, lt=1)
-    seed: int
 
     @model_validator(mode="after")
     def _a_command(self) -> "Train":

@@ -1,0 +1,17 @@
+"""Settings of the align stage."""
+
+from pydantic import Field
+
+from stages.option import setting
+from stages.settings.train import Run
+
+
+@setting
+class Align(Run):
+    """One run that learns from preference pairs; `batch` and `accumulation` count pairs."""
+
+    objectives: list[str]
+    adapter: str
+    fresh: bool
+    maximum_tokens: int = Field(ge=16)
+    keep_share: float = Field(ge=0, le=1)
