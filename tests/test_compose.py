@@ -2,6 +2,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from stages import compose as module
@@ -111,3 +113,20 @@ def test_a_wrong_conf_leaves_the_old_params(project: Path) -> None:
     with pytest.raises(FolioError):
         module.run()
     assert (project / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "prefer", "pairs"),
+    [
+        (["experiment=preference_simpo"], ["cpo_simpo"], []),
+        (["experiment=pairs", "objective=dpo"], [], ["tuned"]),
+        ([], [], []),
+    ],
+)
+def test_preferences_come_from_a_file_or_from_the_model_itself(
+    words: list[str], prefer: list[str], pairs: list[str]
+) -> None:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = hydra_compose("config", words)
+    # Both stages would write data/preferences.
+    assert (chosen.prefer.stages, chosen.pairs.models) == (prefer, pairs)

@@ -13,7 +13,7 @@ from stages.prefer import UnusableError, divide, pair_of, read, usable
 from stages.settings.prefer import Prefer
 from tests.imports import ROOT
 
-SETTINGS: dict[str, Any] = {"stages": [], 
+SETTINGS: dict[str, Any] = {"stages": [],
     "file": "pairs.json", "megabytes": 1.0, "characters": 100, "validation_share": 0.3,
     "keep_share": 0.5, "seed": 0,
 }  # fmt: skip
