@@ -136,7 +136,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, session
     jsonl.write(made.folder / "data/qa.jsonl", pairs())
     made.edit("conf/config.yaml", "model: embedded", "model: folder")
     made.edit("conf/config.yaml", "metric: [perplexity, squad, bertscore, length]", "metric: [perplexity]")
-    made.edit("conf/config.yaml", "validation_share: 0.1", "validation_share: 0.3")
+    made.edit(
+        "conf/config.yaml",
+        "validation_share: 0.1 # of the passages; their",
+        "validation_share: 0.3 # of the passages; their",
+    )
     made.edit("conf/config.yaml", "epochs: 3", "epochs: 1")
     made.edit("conf/model/folder.yaml", "path: models/base", f"path: {tiny_model}")
     made.edit("conf/model/folder.yaml", "dtype: auto", "dtype: float32")

@@ -16,7 +16,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> C
     made.pages("manual.pdf", 14, 20)
     # Seven pages hold few passages: with the default shares a side of the split could stay empty.
     made.edit("conf/config.yaml", "test_share: 0.2", "test_share: 0.3")
-    made.edit("conf/config.yaml", "validation_share: 0.1", "validation_share: 0.3")
+    made.edit(
+        "conf/config.yaml",
+        "validation_share: 0.1 # of the passages; their",
+        "validation_share: 0.3 # of the passages; their",
+    )
     assert made.python("-m", "stages.compose").returncode == 0
     made.commit()
     return made
