@@ -1,6 +1,5 @@
 """Preference pairs to an aligned adapter: python -m stages.align objective=simpo [override ...]"""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from stages import checkpoints, jsonl
+from stages import cache, checkpoints, jsonl
 from stages.account import Account
 from stages.artifact import whole_folder, write_json
 from stages.entry import entrypoint
@@ -70,7 +69,7 @@ def prepare(
         eval_dataset=sides["validation"],
         callbacks=[*callbacks(settings, steps, place), FullLog()],
     )
-    show(trainer, "align")
+    show(trainer, settings.stage)
     return trainer
 
 
@@ -150,13 +149,6 @@ def save(trainer: "PairTrainer", config: DictConfig, method: Any, identity: str,
         )
 
 
-def determinants(settings: Align) -> list[str]:
-    """Digests of the files that a run reads: pairs, and the adapter where it goes on from one."""
-    folders = [PREFERENCES] if settings.fresh else [PREFERENCES, ADAPTER]
-    files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
-
-
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write models/aligned/, plots/align/ and metrics/align.json."""
@@ -167,15 +159,14 @@ def main(config: DictConfig) -> None:
         raise FolioError("objective=none aligns nothing; choose one of conf/objective, such as simpo")
     account = Account("pairs")
     sides = read(load_tokenizer(source.folder()), settings, account)
-    run = (source, source.identity, settings, objective, method, *determinants(settings), *versions())
+    read_from = [PREFERENCES] if settings.fresh else [PREFERENCES, ADAPTER]
+    data = [part for place in read_from for part in cache.contents(place)]
+    run = (source, source.identity, settings, objective, method, *data, *versions())
     with checkpoints.folder(*run) as folder:
-        board = curves_of(folder) if config.tensorboard else None
+        board = curves_of(folder, settings.stage) if config.tensorboard else None
         place = Place(folder, settings.accumulation, board, CURVES, SPEED)
-        try:
-            trainer: Any = learn(settings, method, source, sides, place, partial(prepare, objective))
-            check(losses(trainer.state.log_history))
-        except FolioError as error:  # of settings that both stages have, the train stage's are named
-            raise FolioError(str(error).replace("train.", "align.")) from error
+        trainer: Any = learn(settings, method, source, sides, place, partial(prepare, objective))
+        check(losses(trainer.state.log_history), settings.stage)
         save(trainer, config, method, source.identity, account)
 
 

@@ -15,6 +15,7 @@ from stages.errors import FolioError
 from stages.filter.duplicates import BLOCK, ROUNDING, normal, vectors
 from stages.option import build
 from stages.settings.audit import Audit
+from stages.words import ARTICLES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,6 @@ LEAKS = Path("data/leaks.jsonl")
 METRICS = Path("metrics/audit.json")
 
 REASONS = ("same_question", "near_question", "shared_passage", "near_passage")
-ARTICLES = ("a", "an", "the")
 
 
 def audit(

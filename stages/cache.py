@@ -20,6 +20,15 @@ def folder() -> Path:
     return path
 
 
+def contents(folder: Path) -> list[str]:
+    """Name and SHA-256 of every file of a folder, in the order of their names, for a digest of it."""
+    found = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as content:
+            found += [str(path.relative_to(folder)), hashlib.file_digest(content, "sha256").hexdigest()]
+    return found
+
+
 def digest(*parts: object) -> str:
     """A key for a folder or a row: 32 hex digits over the parts' texts, order and bounds included."""
     seal = hashlib.sha256()

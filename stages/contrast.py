@@ -1,7 +1,6 @@
 """Base and tuned answers beside their reference: what differs in them, where they are from, how they fail."""
 
 import difflib
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,22 +11,16 @@ from markupsafe import Markup, escape
 from stages.conclusion import CONTEXTS
 from stages.errors import FolioError
 from stages.jsonl import Record
-from stages.page_numbers import span_of
-from stages.printable import label, printable
+from stages.lot import lot
+from stages.printable import label, printable, where
 
 MODELS = ("base", "tuned")
 # Characters of each that are shown.
 LONGEST = {"question": 400, "reference": 1200, "answer": 1200}
-LONGEST_NAME = 200
 # The folder of the documents as seen from report/.
 RAW = "../data/raw/"
 
 Key = tuple[str, str]  # id of a question and its context
-
-
-def lot(key: str) -> str:
-    """What draws are sorted by, so that the same few are drawn from rows in any order."""
-    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 def paired(base: Iterable[Record], tuned: Iterable[Record]) -> list[dict[str, Any]]:
@@ -53,12 +46,6 @@ def paired(base: Iterable[Record], tuned: Iterable[Record]) -> list[dict[str, An
 def drawn(rows: Iterable[Record], most: int) -> list[Record]:
     """At most `most` rows, of questions drawn by hash; a question keeps its contexts together."""
     return sorted(rows, key=lambda row: (lot(row["id"]), list(CONTEXTS).index(row["context"])))[:most]
-
-
-def where(row: Record) -> str:
-    """`manual.pdf, page 7` or `manual.pdf, pages 7 to 8`."""
-    first, last = row["pages"]
-    return f"{printable(row['document'], LONGEST_NAME)}, {span_of(range(first, last + 1))}"
 
 
 def link(row: Record) -> str:

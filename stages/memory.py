@@ -12,9 +12,6 @@ from stages.errors import FolioError
 if TYPE_CHECKING:
     import torch
 
-REMEDY = (
-    "halve train.batch and double train.accumulation, set train.gradient_checkpointing=true, or method=qlora"
-)
 # Three lengths determine a quadratic; multiples of 32, to which attention kernels round up.
 LENGTHS = (32, 64, 96)
 # On the CPU: a share of what the forward pass keeps without checkpointing; with it the holes are as large.
@@ -275,14 +272,22 @@ def _room(group: Path, limit: str, usage: str, idle: str) -> int | None:
         return None
 
 
-def check(estimate: Estimate, free: int | None) -> None:
-    """Refuse a step that will not fit beside the loaded weights.
+def remedy(stage: str) -> str:
+    """What helps where a step of train or align does not fit."""
+    return (
+        f"halve {stage}.batch and double {stage}.accumulation, set {stage}.gradient_checkpointing=true, "
+        "or method=qlora"
+    )
+
+
+def check(estimate: Estimate, free: int | None, stage: str) -> None:
+    """Refuse a step of train or align that will not fit beside the loaded weights.
 
     Raises:
         FolioError: the estimate is above the `free` bytes; None passes.
     """
     if free is not None and estimate.further > free:
-        raise FolioError(f"{sentence(estimate)}, but {_gib(free)} are free; {REMEDY}")
+        raise FolioError(f"{sentence(estimate)}, but {_gib(free)} are free; {remedy(stage)}")
 
 
 def sentence(estimate: Estimate) -> str:

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stages.words import PAIRED_OR_HIRAGANA, WORD, content_words, plain
+from stages.words import ARTICLES, PAIRED_OR_HIRAGANA, WORD, content_words, plain
 
-ARTICLES = frozenset({"a", "an", "the"})
 DROPPED = ("P", "S")  # Unicode's punctuation and symbols
 POSSESSIVE = re.compile(r"'s\b", re.IGNORECASE)  # "team's" is "team"; "it's" is "it"
 ENUMERATOR = re.compile(r"^\s*\(?\d{1,2}[.)]\s", re.MULTILINE)  # the number of an item is no figure

@@ -1,6 +1,5 @@
 """The tuned model's answers, scored by rewards, to preference pairs: python -m stages.pairs [override ...]"""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache as once
 from pathlib import Path
@@ -182,10 +181,8 @@ def divide(
     Raises:
         FolioError: a side stays empty.
     """
-    sides: dict[str, list[jsonl.Record]] = {"train": [], "validation": []}
-    for pair, record in found:
-        place = split.position(pair["passage"], settings.seed, "preferences")
-        sides["validation" if place < settings.validation_share else "train"].append(record)
+    keyed = ((pair["passage"], record) for pair, record in found)
+    sides = split.preferences(keyed, settings.seed, settings.validation_share)
     if not all(sides.values()):
         counts = " and ".join(f"{len(rows)} for {name}" for name, rows in sides.items())
         raise FolioError(
@@ -203,16 +200,6 @@ def figures(answers: Sequence[jsonl.Record]) -> dict[str, Any]:
     mean = round(fmean(row["reward"] for row in answers), 6)
     cut = round(fmean(row["cut_off"] for row in answers), 6)
     return {"n": len(answers), "reward": mean, "parts": parts, "probes": probes(answers) | {"cut_off": cut}}
-
-
-def sealed(folder: Path, *determinants: object) -> str:
-    """A digest of every file of a folder, by name and content, and of what else makes a model."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    parts: list[object] = [*determinants]
-    for path in files:
-        with path.open("rb") as content:
-            parts += [path.relative_to(folder), hashlib.file_digest(content, "sha256").hexdigest()]
-    return cache.digest(*parts)
 
 
 def pick(
@@ -255,7 +242,7 @@ def replies(asked: Sequence[jsonl.Record], settings: Pairs, method: Any, source:
         )
         return tuned
 
-    seal = sealed(ADAPTER, source.identity, source.dtype, method.name)
+    seal = cache.digest(source.identity, source.dtype, method.name, *cache.contents(ADAPTER))
     with Ledger(cache.folder() / "ledger.sqlite") as ledger:
         found = Sampler(load, tokenizer, settings, seal)(prompts, ledger)
         print(f"pairs: {ledger.stored} questions newly answered, {settings.samples} times each")

@@ -189,10 +189,8 @@ def divide(pairs: Iterable[jsonl.Record], settings: Prefer) -> dict[str, list[js
     Raises:
         FolioError: a side stays empty.
     """
-    sides: dict[str, list[jsonl.Record]] = {"train": [], "validation": []}
-    for pair in pairs:
-        place = split.position(pair["group"], settings.seed, "preferences")
-        sides["validation" if place < settings.validation_share else "train"].append(pair)
+    keyed = ((pair["group"], pair) for pair in pairs)
+    sides = split.preferences(keyed, settings.seed, settings.validation_share)
     if empty := [name for name, side in sides.items() if not side]:
         raise FolioError(
             f"no preference pair fell to {empty[0]}; add pairs to {settings.file}, or change "

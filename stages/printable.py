@@ -1,9 +1,14 @@
 """Text of documents and models made fit to be shown: bounded, whole words, in the order that it has."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from stages.page_numbers import span_of
+
 LONGEST_LABEL = 60  # characters of a reason, a kind, an id or the name of a filter
+
+LONGEST_NAME = 200  # of a document
 
 # Control characters, halves of surrogate pairs and the marks that turn the order of letters around.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
@@ -28,3 +33,9 @@ def printable(text: Any, most: int) -> str:
 def label(text: Any) -> str:
     """A short name of something, its underscores as blanks."""
     return printable(text, LONGEST_LABEL).replace("_", " ") or "not stated"
+
+
+def where(row: Mapping[str, Any]) -> str:
+    """Where a record is from: `manual.pdf, page 7` or `manual.pdf, pages 7 to 8`."""
+    first, last = row["pages"]
+    return f"{printable(row['document'], LONGEST_NAME)}, {span_of(range(first, last + 1))}"

@@ -115,18 +115,10 @@ def drawings(scores: Mapping[str, Any], main: str) -> list[dict[str, Any]]:
 
 
 def is_higher_better(scores: Mapping[str, Any], main: str) -> bool:
-    """Whether more of the main figure is better: told by the context whose draws agree most."""
+    """Whether more of the main figure is better, as its metric says."""
     metric, _, figure = main.partition(".")
-    gaps = [
-        cell["difference"][figure]
-        for cell in scores.get(metric, {}).values()
-        if figure in cell.get("difference", {})
-    ]
-    sure = [gap for gap in gaps if gap["improvement"] is not None and gap["value"]]
-    if not sure:
-        return True
-    clearest = max(sure, key=lambda gap: abs(gap["improvement"] - 0.5))
-    return bool((clearest["value"] > 0) == (clearest["improvement"] > 0.5))
+    cells = scores.get(metric, {}).values()
+    return all(figure not in cell.get("lower_is_better", ()) for cell in cells)
 
 
 # Training

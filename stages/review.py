@@ -1,6 +1,5 @@
 """Pairs beside their passages, rejects by reason, and yield: python -m stages.review [override ...]"""
 
-import hashlib
 import re
 from bisect import insort
 from collections import Counter
@@ -17,6 +16,7 @@ from stages.artifact import read_json, write_text
 from stages.coverage import LARGE, Section, section_of
 from stages.entry import entrypoint
 from stages.errors import FolioError
+from stages.lot import lot
 from stages.measure import in_words
 from stages.option import build
 from stages.page_numbers import span_of
@@ -85,12 +85,8 @@ class Rejects:
     def add(self, record: jsonl.Record, most: int) -> None:
         """Count a candidate; the `most` with the least hashes are kept as examples."""
         self.count += 1
-        insort(self.drawn, (_lot(str(record.get("id"))), self.count, record))
+        insort(self.drawn, (lot(str(record.get("id"))), self.count, record))
         del self.drawn[most:]
-
-
-def _lot(key: str) -> str:
-    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 # Text of documents and models, made fit to be shown
@@ -169,8 +165,8 @@ def draw(ids: Mapping[str, Sequence[tuple[str, int]]], most: int) -> set[int]:
         ids: of each document, its pairs' ids and their places in the file.
         most: how many.
     """
-    documents = sorted(ids, key=lambda document: (_lot(document), document))[:most]
-    queues = [sorted((_lot(key), place) for key, place in ids[name])[:most] for name in documents]
+    documents = sorted(ids, key=lambda document: (lot(document), document))[:most]
+    queues = [sorted((lot(key), place) for key, place in ids[name])[:most] for name in documents]
     turns = [place for turn in zip_longest(*queues) for _, place in filter(None, turn)]
     return set(turns[:most])
 

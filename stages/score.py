@@ -92,6 +92,7 @@ def score(
 ) -> tuple[list[jsonl.Record], dict[str, Any]]:
     """Return the rows of values, and per context the figures and how they settle as n grows.
 
+    Each says which model measures (`by`), and of which figures less is better, where there are any.
     A held-out context that asks `leaked` questions (ids) has the figures of the others too, as `clean`;
     every other figure counts them.
     """
@@ -99,12 +100,13 @@ def score(
     contexts: dict[str, dict[str, list[jsonl.Record]]] = {}
     for row in rows:
         contexts.setdefault(row["context"], {}).setdefault(row["model"], []).append(row)
-    by = {"by": metric.by()} if metric.by() else {}
+    facts = {"by": metric.by(), "lower_is_better": list(metric.lower_is_better)}
+    known = {key: value for key, value in facts.items() if value}
     figures = {}
     for context, sides in contexts.items():
         whole = cell(metric, sides["base"], sides["tuned"], seed)
         fewer = settling(metric, sides["base"], sides["tuned"], seed)
-        figures[context] = by | whole | {"settling": [*fewer, whole]}
+        figures[context] = known | whole | {"settling": [*fewer, whole]}
         base, tuned = (
             [row for row in sides[model] if row["id"] not in leaked] for model in ("base", "tuned")
         )

@@ -1,7 +1,10 @@
 """Which side of the split a passage is on: decided by its own text alone."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Literal
+
+from stages.jsonl import Record
 
 Side = Literal["train", "validation", "test"]
 
@@ -18,6 +21,15 @@ def side(passage: str, seed: int, test_share: float, validation_share: float) ->
     if place < test_share:
         return "test"
     return "validation" if place < test_share + validation_share else "train"
+
+
+def preferences(keyed: Iterable[tuple[str, Record]], seed: int, share: float) -> dict[str, list[Record]]:
+    """Records, each behind its key, to train on and to validate by: a share of the keys."""
+    sides: dict[str, list[Record]] = {"train": [], "validation": []}
+    for key, record in keyed:
+        is_apart = position(key, seed, "preferences") < share
+        sides["validation" if is_apart else "train"].append(record)
+    return sides
 
 
 def fold_of(passage: str, seed: int, folds: int) -> int:

@@ -43,31 +43,30 @@ def learn(settings: Run, method: Any, source: Any, rows: Any, place: Place, make
     while True:
         trainer: SftTrainer = build_trainer(settings, method, source, rows, place)
         try:
-            fit(trainer, place.checkpoints)
+            fit(trainer, place.checkpoints, settings.stage)
         except torch.OutOfMemoryError as error:
             parts = trainer.args.gradient_accumulation_steps
             if not may_divide(settings, parts):
-                raise FolioError(
-                    f"the device ran out of memory ({memory.sentence(trainer.needs)}); {memory.REMEDY}"
-                ) from error
+                needs, helps = memory.sentence(trainer.needs), memory.remedy(settings.stage)
+                raise FolioError(f"the device ran out of memory ({needs}); {helps}") from error
         else:
             return trainer
         place = replace(place, parts=2 * parts)
-        print(f"train: out of memory; goes on with each step in {place.parts} parts")
+        print(f"{settings.stage}: out of memory; goes on with each step in {place.parts} parts")
         del trainer
         gc.collect()
         torch.cuda.empty_cache()
 
 
-def fit(trainer: "SftTrainer", folder: Path) -> None:
-    """Train to the end, from the last whole checkpoint in `folder` where there is one."""
+def fit(trainer: "SftTrainer", folder: Path, stage: str = "train") -> None:
+    """Train to the end, for `stage`, from the last whole checkpoint in `folder` where there is one."""
     from peft.helpers import disable_input_dtype_casting
 
     # The first process removes what is torn before the others look.
     with trainer.accelerator.main_process_first():
         checkpoint = checkpoints.last_whole(folder)
     if checkpoint and trainer.is_world_process_zero():
-        print(f"train: goes on from step {checkpoint.name.split('-')[1]} of a run that was stopped")
+        print(f"{stage}: goes on from step {checkpoint.name.split('-')[1]} of a run that was stopped")
     if checkpoint and checkpoints.has_stopped(checkpoint):
         trainer.take(checkpoint)
         return
@@ -85,14 +84,14 @@ def losses(history: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {"before": before, "after": min((loss for step, loss in validation if step), default=math.nan)}
 
 
-def check(loss: dict[str, float]) -> None:
-    """Refuse a model that diverged.
+def check(loss: dict[str, float], stage: str) -> None:
+    """Refuse a model that diverged; `stage` holds the settings that made it.
 
     Raises:
         FolioError: a validation loss is no finite number.
     """
     if not all(math.isfinite(value) for value in loss.values()):
-        raise FolioError("the validation loss is no number any more; lower train.learning_rate")
+        raise FolioError(f"the validation loss is no number any more; lower {stage}.learning_rate")
 
 
 def reproducible(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -137,9 +136,10 @@ def main(config: DictConfig) -> None:
     run = (source, source.identity, settings, method, *data, *versions())
     checked = inspect(rows, source, settings.bad_share)
     with checkpoints.folder(*run) as folder:
-        place = Place(folder, settings.accumulation, curves_of(folder) if config.tensorboard else None)
+        board = curves_of(folder, settings.stage) if config.tensorboard else None
+        place = Place(folder, settings.accumulation, board)
         trainer = learn(settings, method, source, checked.rows, place)
-        check(losses(trainer.state.log_history))
+        check(losses(trainer.state.log_history), settings.stage)
         save(trainer, method, checked, source.identity)
         trainer.accelerator.wait_for_everyone()
 
@@ -162,7 +162,7 @@ def inspect(rows: Rows, source: Any, bad_share: float) -> preflight.Checked:
     return checked
 
 
-def curves_of(checkpoints: Path) -> Path:
+def curves_of(checkpoints: Path, stage: str) -> Path:
     """Where TensorBoard finds the curves of a run; said, since it is outside of the project.
 
     Raises:
@@ -172,7 +172,7 @@ def curves_of(checkpoints: Path) -> Path:
 
     TensorBoard.check()
     folder = checkpoints.parent.parent / "tensorboard" / checkpoints.name[:12]
-    print(f"train: curves for `tensorboard --logdir {folder}`")
+    print(f"{stage}: curves for `tensorboard --logdir {folder}`")
     return folder
 
 

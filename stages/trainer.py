@@ -45,7 +45,7 @@ def arguments(settings: Run, count: int, parts: int, folder: Path, dtype: str) -
 
     device = pick_device().type
     if device != "cuda" and settings.optimiser != "adamw":
-        raise FolioError(f"train.optimiser={settings.optimiser} needs CUDA; set it to adamw")
+        raise FolioError(f"{settings.stage}.optimiser={settings.optimiser} needs CUDA; set it to adamw")
     return TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=settings.batch,
@@ -148,7 +148,7 @@ def prepare(settings: Train, method: Any, source: Any, rows: Rows, place: Place)
         eval_dataset=rows["validation"],
         callbacks=callbacks(settings, steps, place),
     )
-    show(trainer)
+    show(trainer, settings.stage)
     return trainer
 
 
@@ -206,9 +206,10 @@ def fitting(
         if free is None or needs.further <= free or not settings.check_memory:
             return parts, needs
         if not may_divide(settings, parts):
-            memory.check(needs, free)
+            memory.check(needs, free, settings.stage)
         parts *= 2
-        print(f"train: {memory.sentence(needs)}, more than is free; each step is divided into {parts} parts")
+        divided = f"each step is divided into {parts} parts"
+        print(f"{settings.stage}: {memory.sentence(needs)}, more than is free; {divided}")
 
 
 def may_divide(settings: Run, parts: int) -> bool:
@@ -231,7 +232,7 @@ def choose_packing(settings: Run, model: Any, labelled: Any, rows: Rows, dtype: 
         else obstacle(model, labelled, [row for side in rows.values() for row in side], dtype)
     )
     if reason:
-        print(f"train: rows are padded, not packed: {reason}")
+        print(f"{settings.stage}: rows are padded, not packed: {reason}")
     return "none" if reason else settings.packing
 
 

@@ -24,7 +24,7 @@ from stages.measure import in_words
 from stages.metric.squad import Squad
 from stages.option import build
 from stages.overlap import repeated_share, running_words
-from stages.page_numbers import span_of
+from stages.printable import printable, where
 from stages.score import rounded
 from stages.settings.evaluate import Evaluate
 from stages.settings.vary import Decoding, Vary
@@ -38,6 +38,7 @@ METRICS = Path("metrics/vary")
 REPORT = Path("report")
 # Of an answer's record: the passage would stand there once for every setting and seed; losses are one.
 LEFT_OUT = ("passage", "token_losses")
+LONGEST = 1000  # characters of a text that the page shows
 # Words of which a repeated run counts as a repetition.
 RUN = 4
 
@@ -211,10 +212,11 @@ def examples(trials: Sequence[Trial], most: int) -> list[dict[str, Any]]:
             for row in trial.answers:
                 if row["id"] == name:
                     answers.setdefault(row["answer"], []).append(row["seed"])
-            said += [(trial.decoding.name, text, seeds) for text, seeds in answers.items()]
-        first, last = rows[name]["pages"]
-        place = f"{rows[name]['document']}, {span_of(range(first, last + 1))}"
-        found.append(rows[name] | {"where": place, "said": said})
+            said += [
+                (trial.decoding.name, printable(text, LONGEST), seeds) for text, seeds in answers.items()
+            ]
+        texts = {key: printable(rows[name][key], LONGEST) for key in ("question", "reference")}
+        found.append(rows[name] | texts | {"where": where(rows[name]), "said": said})
     return found
 
 

@@ -11,6 +11,7 @@ FUNCTION_WORDS = frozenset(
     "than that the their then there to two was were what when where which who whom whose why will "
     "with would you your".split()
 )
+ARTICLES = frozenset({"a", "an", "the"})  # as SQuAD leaves them out
 # Vowel signs and other marks that Python counts as no part of a word: Hebrew, Arabic, Indic, Burmese, Khmer.
 MARKS = (
     "\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc"

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from transformers import AutoModelForCausalLM, TrainerCallback
 
-from stages import align, checkpoints, jsonl, merge, tokens, train
+from stages import align, checkpoints, jsonl, memory, merge, tokens, train
 from stages.account import Account
 from stages.artifact import read_json, write_json
 from stages.errors import FolioError
@@ -232,6 +232,21 @@ def test_the_logged_loss_is_the_mean_over_pairs(tiny_model: Path, pairs: list[Pa
     entry = logged(made, "loss")[0]
     for name in ("loss", "rewards/chosen", "rewards/margins", "rewards/accuracies", "nll_loss"):
         assert entry[name] == pytest.approx(expected[f"eval_{name}"], rel=1e-4), name
+
+
+def test_what_both_stages_may_say_names_the_settings_of_this_one(
+    tiny_model: Path,
+    pairs: list[Pair],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tuned(tiny_model)
+    monkeypatch.setattr(memory, "available", lambda _: 1)
+    words = ["objective=simpo", "align.neftune_noise=5", "align.halve_batch=false"]
+    with pytest.raises(FolioError, match=r"halve align\.batch and double align\.accumulation"):
+        prepared(configured(tiny_model, *words), pairs, tmp_path / "run")
+    assert "align: rows are padded, not packed" in capsys.readouterr().out
 
 
 class StopAt(TrainerCallback):  # type: ignore[misc]

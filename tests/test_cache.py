@@ -1,3 +1,4 @@
+import shutil
 from itertools import combinations
 from pathlib import Path
 
@@ -69,3 +70,20 @@ def test_parts_may_be_bytes_numbers_and_tuples() -> None:
     assert cache.digest("größe") == cache.digest("größe".encode())
     assert cache.digest(1, (2, 0.7)) == cache.digest("1", "(2, 0.7)")
     assert cache.digest(1) != cache.digest(1.0)
+
+
+def test_the_digest_of_a_folder_is_that_of_its_files(tmp_path: Path) -> None:
+    def sealed(folder: str, base: str) -> str:
+        return cache.digest(base, *cache.contents(tmp_path / folder))
+
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/x.bin").write_bytes(b"1")
+    before = sealed("a", "base")
+    shutil.copytree(tmp_path / "a", tmp_path / "c")
+    assert sealed("c", "base") == before
+    assert sealed("a", "other") != before
+    (tmp_path / "a/b/x.bin").write_bytes(b"2")
+    assert sealed("a", "base") != before
+    (tmp_path / "a/b/x.bin").write_bytes(b"1")
+    (tmp_path / "a/b/x.bin").rename(tmp_path / "a/b/y.bin")
+    assert sealed("a", "base") != before

@@ -216,10 +216,10 @@ def test_gradients_take_the_place_of_activations_unless_they_accumulate() -> Non
 
 
 def test_a_step_that_does_not_fit_is_refused_with_what_would_help() -> None:
-    memory.check(ESTIMATE, 6 * GIB)
-    memory.check(ESTIMATE, None)
+    memory.check(ESTIMATE, 6 * GIB, "train")
+    memory.check(ESTIMATE, None, "train")
     with pytest.raises(FolioError) as failure:
-        memory.check(ESTIMATE, 6 * GIB - 2**20)
+        memory.check(ESTIMATE, 6 * GIB - 2**20, "train")
     assert str(failure.value) == (
         "a training step takes about 6.00 GiB at its peak (1.00 GiB for gradients, 2.00 GiB for the "
         "optimiser, 4.00 GiB for activations and logits) beside 3.00 GiB of weights, but 6.00 GiB are free; "

@@ -20,7 +20,7 @@ from stages.compose import shape, validate
 from stages.errors import FolioError
 from stages.language_model import load_model, load_tokenizer
 from stages.ledger import Ledger
-from stages.pairs import Sampler, choose, divide, figures, pick, preference, questions, scored, sealed
+from stages.pairs import Sampler, choose, divide, figures, pick, preference, questions, scored
 from stages.prompt import prompt_ids, question_text
 from stages.reward.length import Length
 from stages.reward.squad_f1 import SquadF1
@@ -271,16 +271,6 @@ def test_what_decides_the_answers_decides_the_key(
     before = draw(ledger)
     assert draw(ledger, **changes) != before
     assert ledger.stored == 14
-
-
-def test_the_seal_of_a_folder_is_that_of_its_files(tmp_path: Path) -> None:
-    (tmp_path / "a/b").mkdir(parents=True)
-    (tmp_path / "a/b/x.bin").write_bytes(b"1")
-    before = sealed(tmp_path / "a", "base")
-    assert sealed(Path(shutil.copytree(tmp_path / "a", tmp_path / "c")), "base") == before
-    assert sealed(tmp_path / "a", "other") != before
-    (tmp_path / "a/b/x.bin").write_bytes(b"2")
-    assert sealed(tmp_path / "a", "base") != before
 
 
 # settings

@@ -104,26 +104,14 @@ def test_settling_has_the_differences_of_growing_samples() -> None:
     assert [(step["n"], step["value"]) for row in found for step in row["steps"]] == [(10, 0.1), (62, 0.3)]
 
 
-@pytest.mark.parametrize(
-    ("gaps", "higher"),
-    [
-        ([(0.3, 1.0)], True),
-        ([(-0.3, 0.0)], True),
-        ([(-3.0, 1.0)], False),
-        ([(3.0, 0.0)], False),
-        # A skewed context does not outvote a clear one; of none that tells more is taken to be better.
-        ([(-0.01, 0.52), (0.3, 1.0)], True),
-        ([(0.0, 0.5)], True),
-        ([(0.3, None)], True),
-    ],
-)
-def test_which_side_is_better_is_told_by_the_draws(
-    gaps: list[tuple[float, float | None]], higher: bool
-) -> None:
-    contexts = dict(
-        zip(CONTEXTS, (cell("f1", 9.0, (gap, -1, 1), better) for gap, better in gaps), strict=False)
-    )
-    assert is_higher_better({"squad": contexts}, "squad.f1") == higher
+def test_which_side_is_better_is_what_the_metric_says_whatever_the_draws_do() -> None:
+    # The draws alone would say of a model that got worse that more is better.
+    worse = cell("f1", 9.0, (3.0, -1, 7), 0.1)
+    scores = {"squad": dict.fromkeys(CONTEXTS, worse), "loss": {"open": worse | {"lower_is_better": ["f1"]}}}
+    assert is_higher_better(scores, "squad.f1")
+    assert not is_higher_better(scores, "loss.f1")
+    assert is_higher_better(scores, "loss.other")
+    assert is_higher_better(scores, "absent.f1")
 
 
 # curve(), unread()

@@ -165,3 +165,10 @@ def test_the_model_that_measures_stands_beside_its_figures() -> None:
     assert {cell["by"] for cell in figures.values()} == {"some-embedder, layer 5"}
     _, figures = score(Squad(name="squad"), ANSWERS, 0)
     assert "by" not in figures["open"]
+
+
+def test_figures_of_which_less_is_better_are_named() -> None:
+    _, figures = score(Perplexity(name="perplexity"), ANSWERS, 0)
+    assert {tuple(cell["lower_is_better"]) for cell in figures.values()} == {("perplexity",)}
+    _, figures = score(Squad(name="squad"), ANSWERS, 0)
+    assert "lower_is_better" not in figures["open"]

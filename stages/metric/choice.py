@@ -10,8 +10,8 @@ from stages.errors import FolioError
 from stages.figure import Metric
 from stages.jsonl import Record
 from stages.option import setting
+from stages.words import ARTICLES
 
-ARTICLES = ("a", "an", "the")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 # "B", "B.", "(b)"
 LETTER = re.compile(r"\W*([A-Za-z])\W*")
@@ -19,7 +19,7 @@ LETTER = re.compile(r"\W*([A-Za-z])\W*")
 BOTH = re.compile(r"\s*\(?([A-Za-z])[.):]\s+(\S.*)", re.DOTALL)
 # Within an answer: "(b)"; a capital before . ) : , ; or at the end; one that is no English word.
 LABEL = re.compile(r"\(([A-Za-z])\)|\b([A-Z])(?=[.):,;]|\s*$)|\b([B-HJ-Z])(?![\w'’])")
-BETWEEN = rf"(?:\W+(?:{'|'.join(ARTICLES)})\b)*\W+"
+BETWEEN = rf"(?:\W+(?:{'|'.join(sorted(ARTICLES))})\b)*\W+"
 
 
 @setting

@@ -10,9 +10,8 @@ from pydantic import Field
 from stages.figure import Metric
 from stages.jsonl import Record
 from stages.option import setting
-from stages.words import WORD, content_words, plain
+from stages.words import ARTICLES, WORD, content_words, plain
 
-ARTICLES = {"a", "an", "the"}
 THOUSANDS = re.compile(r"(?<=\d)[,'’](?=\d{3}(?!\d))")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 

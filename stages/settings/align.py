@@ -1,5 +1,7 @@
 """Settings of the align stage."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from stages.option import setting
@@ -9,6 +11,8 @@ from stages.settings.train import Run
 @setting
 class Align(Run):
     """One run that learns from preference pairs; `batch` and `accumulation` count pairs."""
+
+    stage: ClassVar[str] = "align"
 
     objectives: list[str]
     adapter: str

@@ -1,6 +1,6 @@
 """Settings of the train stage."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,9 @@ from stages.option import setting
 @setting
 class Run:
     """How a run learns: how long, from how much at once, and when it is looked at."""
+
+    # Under which these settings stand in conf/, and which says what a run says.
+    stage: ClassVar[str] = "train"
 
     epochs: float = Field(gt=0)
     steps: int = Field(ge=0)
