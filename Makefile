@@ -33,4 +33,4 @@ check: env ## Lint, format and types
 	@mypy
 
 clean: ## Remove what the pipeline made; the environment, the cache and data/raw stay
-	rm -rf data/chunks.jsonl data/candidates.jsonl data/qa.jsonl data/rejected.jsonl data/test.jsonl data/trained.jsonl data/leaks.jsonl data/preferences data/tokens models evaluation metrics plots report
+	rm -rf data/chunks.jsonl data/candidates.jsonl data/qa.jsonl data/rejected.jsonl data/sources data/refused data/test.jsonl data/trained.jsonl data/leaks.jsonl data/preferences data/tokens models evaluation metrics plots report

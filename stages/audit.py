@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PAIRS = Path("data/qa.jsonl")
+SOURCES = Path("data/sources")
 TEST = Path("data/test.jsonl")
 TRAINED = Path("data/trained.jsonl")
 VALIDATION = Path("data/tokens/validation.parquet")
@@ -111,17 +111,20 @@ def _passages(
 ) -> list[str | None]:
     """The reason that each test question's passage gives, or none."""
     chunks = {pair["chunk"] for pair in seen}
-    known = dict.fromkeys(pair["passage"] for pair in seen)
+    known = dict.fromkeys(pair["passage"] for pair in seen if pair["passage"])
     plain = set(map(normal, known))
-    shared = [pair["chunk"] in chunks or normal(pair["passage"]) in plain for pair in test]
-    others = list(
-        dict.fromkeys(pair["passage"] for pair, is_shared in zip(test, shared, strict=True) if not is_shared)
-    )
+    shared = [pair["chunk"] in chunks or normal(pair["passage"] or "") in plain for pair in test]
+    alone = [pair["passage"] for pair, is_shared in zip(test, shared, strict=True) if not is_shared]
+    others = list(dict.fromkeys(filter(None, alone)))
     near = {others[index] for index in repeats.near_repeats(others, known, similarity)}
     return [
         "shared_passage" if is_shared else "near_passage" if pair["passage"] in near else None
         for pair, is_shared in zip(test, shared, strict=True)
     ]
+
+
+def _read(name: str) -> Iterator[jsonl.Record]:
+    return jsonl.read(SOURCES / f"{name}.jsonl")
 
 
 def tally(test: Sequence[jsonl.Record], leaks: Sequence[jsonl.Record]) -> dict[str, Any]:
@@ -159,7 +162,7 @@ def main(config: DictConfig) -> None:
     settings = build(config, "audit")
     test, trained = list(jsonl.read(TEST)), list(jsonl.read(TRAINED))
     ids = {row.id for row in tokens.read(VALIDATION)}
-    validation = [pair for pair in jsonl.read(PAIRS) if pair["id"] in ids]
+    validation = [pair for name in config.tokenize.sources for pair in _read(name) if pair["id"] in ids]
     embedder = Embedder(settings.package, settings.batch, "audit.package")
     leaks = audit(test, trained, settings, embedder)
     found = tally(test, leaks)

@@ -24,9 +24,9 @@ PIPELINE = Path("dvc.yaml")
 # Top-level keys that are plain values, not options.
 PLAIN = ("seed", "language", "tensorboard")
 # Groups of which several options are chosen at once, each under its own name.
-SEVERAL = ("filter", "metric", "reward")
+SEVERAL = ("source", "filter", "metric", "reward")
 # Those of them without which nothing works.
-NEEDED = ("filter", "metric")
+NEEDED = ("source", "filter", "metric")
 
 
 def compose(conf: Path) -> DictConfig:

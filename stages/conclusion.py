@@ -43,19 +43,27 @@ def conclude(
         forgetting: rise of that perplexity, as a share of the base's, above which it is called forgetting.
     """
     metric, _, figure = main.partition(".")
-    cells = scores.get(metric, {})
-    found = outcome(cells.get("open", {}), figure)
+    cells, first = scores.get(metric, {}), leading(scores)
+    cell = cells.get(first, {})
+    found = outcome(cell, figure)
+    name = named(metric, figure)
     if found in ("missing", "neutral"):
         verdict: tuple[str, ...] = (_no_verdict(scores, main, found),)
+    elif first == "open":
+        verdict = (_leads(found, cell, figure, f"with the passage {name}"), _without(cells, figure))
     else:
-        name = named(metric, figure)
-        verdict = (_with_passage(found, cells["open"], figure, name), _without(cells, figure))
+        verdict = (_leads(found, cell, figure, name, _learnt(cells, figure)),)
     warnings = [
-        *_leak_warnings(audited, cells.get("open", {}), figure, found),
+        *_leak_warnings(audited, cell, figure, found),
         *([f"Forgetting: {general(retained)}."] if forgot(retained, forgetting) else []),
         *_contradictions(scores, main, found),
     ]
     return Conclusion(found, verdict, tuple(warnings))
+
+
+def leading(scores: Scores) -> str:
+    """The context that the verdict is about: open, or closed where no question has a passage."""
+    return "open" if any("open" in cells for cells in scores.values()) else "closed"
 
 
 def outcome(cell: Cell, figure: str) -> Outcome:
@@ -106,9 +114,10 @@ def signed(gap: Cell) -> str:
 
 
 def counts(cell: Cell) -> str:
-    """`62 questions on 38 passages`."""
+    """`62 questions on 38 passages`; of questions that share none their number alone."""
     questions, passages = cell["n"], cell["passages"]
-    return f"{questions} question{'s' * (questions != 1)} on {passages} passage{'s' * (passages != 1)}"
+    told = f"{questions} question{'s' * (questions != 1)}"
+    return told if questions == passages else f"{told} on {passages} passage{'s' * (passages != 1)}"
 
 
 def _no_verdict(scores: Scores, main: str, found: Outcome) -> str:
@@ -117,25 +126,25 @@ def _no_verdict(scores: Scores, main: str, found: Outcome) -> str:
     known = [
         f"{metric}.{figure}"
         for metric, cells in scores.items()
-        for figure in cells.get("open", {}).get("difference", {})
+        for figure in cells.get(leading(scores), {}).get("difference", {})
     ]
     if not known:
-        return "No verdict: no figure could be measured on held-out questions with their passage."
+        return "No verdict: no figure could be measured on held-out questions."
     return (
         f"No verdict: {main} (report.main) was not measured; choose its metric in conf/config.yaml, "
         f"or name one of {', '.join(known)}."
     )
 
 
-def _with_passage(found: Outcome, cell: Cell, figure: str, name: str) -> str:
-    moved = f"with the passage {name} {change(cell, figure)}"
+def _leads(found: Outcome, cell: Cell, figure: str, name: str, more: str = "") -> str:
+    moved = f"{name} {change(cell, figure)}"
     match found:
         case "better":
-            return f"Tuning helped: {moved}; {counts(cell)}."
+            return f"Tuning helped: {moved}; {counts(cell)}{more}."
         case "worse":
-            return f"Tuning made the answers worse: {moved}; {counts(cell)}."
+            return f"Tuning made the answers worse: {moved}; {counts(cell)}{more}."
         case "same":
-            return f"No difference was found: {moved}; {_blind(cell, figure)}."
+            return f"No difference was found: {moved}; {_blind(cell, figure)}{more}."
         case _:
             return f"Too few questions to tell: {moved}; {counts(cell)}, and an interval needs two passages."
 

@@ -49,7 +49,9 @@ def drawn(rows: Iterable[Record], most: int) -> list[Record]:
 
 
 def link(row: Record) -> str:
-    """The document as a link from the report; a PDF opens at its page."""
+    """The document as a link from the report, a PDF at its page; nothing where it is none of data/raw."""
+    if row["pages"] is None:
+        return ""
     name = quote(row["document"], errors="replace")
     return f"{RAW}{name}#page={row['pages'][0]}" if name.lower().endswith(".pdf") else f"{RAW}{name}"
 

@@ -83,7 +83,8 @@ def pattern(row: jsonl.Record, settings: Diagnose) -> str:
     - too_verbose: all that the reference adds to the question, or the reference itself, and much beside it;
     - partial: some of what the reference adds to the question;
     - unsupported: too few of its content words, or not all of its figures, stand in passage or question;
-    - wrong_concept: words of the passage or the question, but not the answer.
+    - wrong_concept: words of the passage or the question, but not the answer. Where there is no passage,
+      nothing tells this from unsupported.
     """
     found = read(row, settings.hollow)
     if not found.answer or found.answer in [normalised(phrase) for phrase in settings.hollow]:
@@ -124,6 +125,8 @@ def _is_too_verbose(found: Reading, settings: Diagnose) -> bool:
 
 
 def _is_supported(row: jsonl.Record, found: Reading, settings: Diagnose) -> bool:
+    if row["passage"] is None:
+        return True
     known = told(row["passage"], row["language"])
     return figures(found.claims) <= known and share_within(found.claims, known) >= settings.support
 
@@ -131,10 +134,11 @@ def _is_supported(row: jsonl.Record, found: Reading, settings: Diagnose) -> bool
 def diagnose(answers: Iterable[jsonl.Record], settings: Diagnose) -> list[jsonl.Record]:
     """Return id, model, context and pattern of each answer, in order.
 
-    Function words are those of the language of its document's passages, `settings.language` where these
-    are too short to tell.
+    Function words are those of the language of its document's passages, or without such of its references,
+    `settings.language` where these are too short to tell.
     """
-    spoken = language.mark([row | {"text": row["passage"]} for row in answers], settings.language)
+    texts = [row | {"text": row["passage"] or row["reference"]} for row in answers]
+    spoken = language.mark(texts, settings.language)
     keys = ("id", "model", "context")
     return [{key: row[key] for key in keys} | {"pattern": pattern(row, settings)} for row in spoken]
 

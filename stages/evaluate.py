@@ -32,13 +32,17 @@ TRAINED = Path("data/trained.jsonl")
 ANSWERS = Path("evaluation")
 METRICS = {"base": Path("metrics/baseline.json"), "tuned": Path("metrics/evaluate.json")}
 
-# A pair and how it is asked: open with its passage, closed without; trained is closed, of the training side.
+# Of a record, what an answer to it keeps.
+KEPT = ("id", "chunk", "source", "document", "line", "pages", "passage", "question")
+
+# A record and how it is asked: open with its passage, closed without; trained is closed, of those learnt.
 Cell = tuple[jsonl.Record, str]
 
 
 def cells(test: Sequence[jsonl.Record], trained: Sequence[jsonl.Record]) -> list[Cell]:
-    """Every question with every context in which it is asked."""
-    contexts = [(pair, context) for context in ("open", "closed") for pair in test]
+    """Every question with every context in which it is asked: without a passage it is closed alone."""
+    opened = [(pair, "open") for pair in test if pair["passage"] is not None]
+    contexts = [*opened, *((pair, "closed") for pair in test)]
     return [*contexts, *((pair, "trained") for pair in trained)]
 
 
@@ -123,7 +127,7 @@ def _batches(prompts: Sequence[list[int]], size: int) -> Iterator[list[int]]:
 
 
 def _described(pair: jsonl.Record, context: str, model: str) -> jsonl.Record:
-    kept = {key: pair[key] for key in ("id", "chunk", "document", "pages", "passage", "question")}
+    kept = {key: pair[key] for key in KEPT if key in pair}
     return {"model": model, "context": context} | kept | {"reference": pair["answer"]}
 
 
@@ -165,12 +169,14 @@ def main(config: DictConfig) -> None:
     model, tokenizer = load(build(config, "model"), settings.model, settings.bits, "evaluate.bits")
     set_seed(settings.seed)
     start = time.perf_counter()
-    answers = ask(model, tokenizer, cells(test, trained), settings)
+    asked = cells(test, trained)
+    answers = ask(model, tokenizer, asked, settings)
     counted = figures(account, answers, time.perf_counter() - start) | {"trained": again.as_dict()}
     jsonl.write(ANSWERS / f"{settings.model}.jsonl", answers)
     write_json(METRICS[settings.model], counted)
-    asked = f"{len(test)} held-out questions, open and closed book, and {len(trained)} trained ones"
-    print(f"evaluate: {settings.model} answered {asked}")
+    opened = len(asked) - len(test) - len(trained)
+    held_out = f"{len(test)} held-out questions, {opened} of them also with their passage"
+    print(f"evaluate: {settings.model} answered {held_out}, and {len(trained)} trained ones")
 
 
 if __name__ == "__main__":

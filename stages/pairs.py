@@ -47,12 +47,10 @@ def questions(trained: Sequence[jsonl.Record], settings: Pairs, account: Account
     kept = [pair for pair in trained if pair["id"] in chosen]
     if len(kept) < len(trained):
         account.drop("not_sampled", len(trained) - len(kept))
-    return [pair | {"context": _context(pair["id"], settings)} for pair in kept]
-
-
-def _context(name: str, settings: Pairs) -> str:
-    is_open = split.position(name, settings.seed, "context") < settings.context_share
-    return "open" if is_open else "closed"
+    share = settings.context_share
+    return [
+        pair | {"context": "open" if split.is_open(pair, settings.seed, share) else "closed"} for pair in kept
+    ]
 
 
 class Sampler:
@@ -164,11 +162,11 @@ def choose(answers: Sequence[jsonl.Record], settings: Pairs) -> tuple[jsonl.Reco
 def preference(pair: jsonl.Record, chosen: jsonl.Record, rejected: jsonl.Record) -> jsonl.Record:
     """A line of data/preferences/: the prompt, its two answers and what they are worth.
 
-    `group`, a digest of the passage, is what never stands on both sides.
+    `group`, a digest of what decided the question's side, is what never stands on both sides.
     """
     passage = pair["passage"] if pair["context"] == "open" else None
-    turn = {"role": "user", "content": question_text(pair["question"], passage)}
-    place = {"id": pair["id"], "group": cache.digest(pair["passage"]), "messages": [turn]}
+    turns = [*pair.get("history", ()), {"role": "user", "content": question_text(pair["question"], passage)}]
+    place = {"id": pair["id"], "group": cache.digest(split.key(pair)), "messages": turns}
     texts = {"chosen": chosen["answer"], "rejected": rejected["answer"], "source": "pairs"}
     return place | texts | {"scores": {"chosen": chosen["reward"], "rejected": rejected["reward"]}}
 
@@ -181,7 +179,7 @@ def divide(
     Raises:
         FolioError: a side stays empty.
     """
-    keyed = ((pair["passage"], record) for pair, record in found)
+    keyed = ((split.key(pair), record) for pair, record in found)
     sides = split.preferences(keyed, settings.seed, settings.validation_share)
     if not all(sides.values()):
         counts = " and ".join(f"{len(rows)} for {name}" for name, rows in sides.items())

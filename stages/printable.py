@@ -36,6 +36,9 @@ def label(text: Any) -> str:
 
 
 def where(row: Mapping[str, Any]) -> str:
-    """Where a record is from: `manual.pdf, page 7` or `manual.pdf, pages 7 to 8`."""
+    """Where a record is from: `manual.pdf, page 7`, `manual.pdf, pages 7 to 8` or `faq.csv, row 12`."""
+    name = printable(row["document"], LONGEST_NAME)
+    if row["pages"] is None:
+        return f"{name}, row {row['line']}"
     first, last = row["pages"]
-    return f"{printable(row['document'], LONGEST_NAME)}, {span_of(range(first, last + 1))}"
+    return f"{name}, {span_of(range(first, last + 1))}"

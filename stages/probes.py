@@ -25,8 +25,9 @@ def _runs(text: str) -> list[tuple[str, ...]]:
 def probes(answers: Sequence[Record]) -> dict[str, float]:
     """Means over the answers that are not empty, six places, and the share of empty ones.
 
-    `words` is their number, `copy` the share of runs of four words that stand in the passage, `repetition`
-    that of such runs that stood in the answer before. Without answers there is no figure.
+    `words` is their number, `copy` the share of runs of four words that stand in the passage, where
+    there is one, `repetition` that of such runs that stood in the answer before. Without answers there is no
+    figure.
     """
     if not answers:
         return {}
@@ -35,6 +36,8 @@ def probes(answers: Sequence[Record]) -> dict[str, float]:
     if said:
         words = [running_words(row["answer"]) for row in said]
         found["words"] = fmean(map(len, words))
-        found["copy"] = fmean(copied_share(row["answer"], row["passage"]) for row in said)
+        read = [row for row in said if row["passage"] is not None]
+        if read:
+            found["copy"] = fmean(copied_share(row["answer"], row["passage"]) for row in read)
         found["repetition"] = fmean(repeated_share(one, RUN) for one in words)
     return {name: round(value, 6) for name, value in found.items()}

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stages import jsonl, pictures
 from stages.artifact import read_json, write_text
-from stages.conclusion import CONTEXTS, conclude, digits, forgot, general, leaks, named, outcome
+from stages.conclusion import CONTEXTS, conclude, digits, forgot, general, leading, leaks, named, outcome
 from stages.contrast import changes, drawn, examples, order, paired, patterns, shown, transitions
 from stages.entry import SECONDS, entrypoint
 from stages.errors import FolioError
@@ -29,10 +29,9 @@ ANSWERS = Path("evaluation")
 LEAKS = Path("data/leaks.jsonl")
 CURVES = Path("plots/train/plots/metrics")
 REPORT = Path("report")
-STAGES = (
-    *("chunk", "generate", "verify", "tokenize", "train", "merge"),
-    *("baseline", "evaluate", "audit", "diagnose", "retain"),
-)
+STAGES = ("tokenize", "train", "merge", "baseline", "evaluate", "audit", "diagnose", "retain")
+# Those that read documents, and ask about them.
+READING = ("chunk", "generate", "verify")
 # Libraries on which a run's figures depend.
 LIBRARIES = ("folio", "torch", "transformers", "peft", "trl", "tokenizers", "numpy", "bitsandbytes", "dvc")
 # The contexts in a word or two, for a picture's axis.
@@ -99,7 +98,7 @@ def drawings(scores: Mapping[str, Any], main: str) -> list[dict[str, Any]]:
         for metric, contexts in scores.items()
         for figure in next((cell["difference"] for cell in contexts.values() if "difference" in cell), {})
     ]
-    tells = {pair: outcome(scores[pair[0]].get("open", {}), pair[1]) != "neutral" for pair in names}
+    tells = {pair: outcome(scores[pair[0]].get(leading(scores), {}), pair[1]) != "neutral" for pair in names}
     names.sort(key=lambda pair: (".".join(pair) != main, not tells[pair]))
     found = []
     for metric, figure in names[:MOST_PICTURES]:
@@ -152,7 +151,7 @@ def curves() -> dict[str, Any]:
 # Yield
 
 
-def accounts(stages: Mapping[str, Any]) -> list[dict[str, Any]]:
+def accounts(stages: Mapping[str, Any], sources: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What went into each step up to the token rows, what was kept and why the rest was dropped."""
     steps = [
         ("Files", "chunk", "files"),
@@ -162,11 +161,13 @@ def accounts(stages: Mapping[str, Any]) -> list[dict[str, Any]]:
         ("Chunks asked about", "generate", "chunks"),
         ("Sentences asked about", "generate", "sentences"),
         ("Candidates verified", "verify", "pairs"),
+        *((f"Rows of {label(name)}", name, "rows") for name in sources),
         ("Rows that fit", "tokenize", "rows"),
     ]
+    told = {**stages, **sources}
     found = []
     for title, stage, key in steps:
-        account = stages[stage].get(key)
+        account = told.get(stage, {}).get(key)
         if isinstance(account, dict) and "in" in account:
             reasons = [(label(name), n) for name, n in account["dropped"].items()]
             counts = {"title": title, "in": account["in"], "kept": account["kept"]}
@@ -193,7 +194,9 @@ def answers(settings: Report, scores: Mapping[str, Any], names: Sequence[str]) -
     rows = paired(base, tuned)
     chosen = drawn(rows, settings.answers)
     place = list(CONTEXTS).index
-    chosen.sort(key=lambda row: (place(row["context"]), row["document"], row["pages"], row["id"]))
+    chosen.sort(
+        key=lambda row: (place(row["context"]), row["document"], row["pages"] or [row["line"]], row["id"])
+    )
     described = [
         shown(row)
         | {"change": moved.get(row["key"], "")}
@@ -209,8 +212,9 @@ def answers(settings: Report, scores: Mapping[str, Any], names: Sequence[str]) -
 
 
 def side_by_side(rows: Sequence[jsonl.Record], most: int) -> list[dict[str, Any]]:
-    """Up to `most` held-out questions, drawn by hash, with both models' open-book answers."""
-    few = drawn([row for row in rows if row["context"] == "open"], most)
+    """Up to `most` held-out questions, drawn by hash, with both models' answers, open-book if any are."""
+    opened = [row for row in rows if row["context"] == "open"]
+    few = drawn(opened or [row for row in rows if row["context"] == "closed"], most)
     return [shown(row) | {model: printable(row[model], 600) for model in ("base", "tuned")} for row in few]
 
 
@@ -267,13 +271,22 @@ def costs() -> list[dict[str, Any]]:
     return sorted(notes, key=lambda note: (-note["seconds"], note["stage"]))
 
 
-def gather(settings: Report, metrics: Sequence[str]) -> dict[str, Any]:
+def gather(
+    settings: Report, metrics: Sequence[str], reading: Sequence[str] = READING, others: Sequence[str] = ()
+) -> dict[str, Any]:
     """Everything that the templates show of the files of earlier stages.
 
+    Args:
+        settings: of the report.
+        metrics: names of those that were chosen.
+        reading: the stages that read documents, where there are such.
+        others: sources beside the documents, which the stages that read these have counted.
+
     Raises:
-        FolioError: one of them is missing or damaged.
+        FolioError: a file is missing or damaged.
     """
-    stages = {stage: read_json(METRICS / f"{stage}.json") for stage in STAGES}
+    stages = {stage: read_json(METRICS / f"{stage}.json") for stage in (*reading, *STAGES)}
+    sources = {name: read_json(METRICS / "gather" / f"{name}.json") for name in others}
     first = settings.main.partition(".")[0]
     ordered = sorted(metrics, key=lambda name: name != first)  # the main one leads every table
     scores = {name: read_json(METRICS / "score" / f"{name}.json") for name in ordered}
@@ -285,8 +298,9 @@ def gather(settings: Report, metrics: Sequence[str]) -> dict[str, Any]:
         "settling": settling(scores),
         "drawings": drawings(scores, settings.main),
         "curves": curves(),
-        "accounts": accounts(stages),
-        "unread": unread(stages["chunk"]["failed"]),
+        "accounts": accounts(stages, sources),
+        "documents": bool(reading),
+        "unread": unread(stages["chunk"]["failed"] if reading else {}),
         "failures": failures(stages["diagnose"]),
         "forgetting": {"told": general(retained), "forgot": forgot(retained, settings.forgetting)},
         "leakage": {"told": leaks(audited), "rows": leaked(seen), "left": max(0, len(seen) - MOST_LEAKS)},
@@ -313,7 +327,9 @@ def sentence(text: str) -> str:
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write report/index.html and report/summary.md, and print the summary."""
-    facts = gather(build(config, "report"), list(config.metric))
+    others = [name for name in config.source if config.source[name].name != "pairs"]
+    reading = READING if config.gather.documents else ()
+    facts = gather(build(config, "report"), list(config.metric), reading, others)
     model = config.model.get("id") or config.model.get("path") or config.model.file
     facts["model"] = printable(model, 200)
     facts["method"] = config.method.name

@@ -15,6 +15,17 @@ def position(text: str, seed: int, purpose: str) -> float:
     return int.from_bytes(seal[:8], "big") / 2**64
 
 
+def key(record: Record) -> str:
+    """What decides a record's side: its passage, or else the digest of its question or conversation."""
+    text: str = record["chunk"] if record["passage"] is None else record["passage"]
+    return text
+
+
+def is_open(record: Record, seed: int, share: float) -> bool:
+    """Whether a record is one of the share that carries its passage in training."""
+    return record["passage"] is not None and position(record["id"], seed, "context") < share
+
+
 def side(passage: str, seed: int, test_share: float, validation_share: float) -> Side:
     """The side of a passage; another passage's coming or going never moves it."""
     place = position(passage, seed, "split")

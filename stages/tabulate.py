@@ -73,7 +73,7 @@ def rows(
     """One record per answer, by column; a value that was not measured is not in it."""
     found = []
     for answer in answers:
-        first, last = answer["pages"]
+        first, last = answer["pages"] or (None, None)
         losses = answer["token_losses"]
         row = {name: answer[name] for name in COLUMNS if name in answer}
         row |= {"first_page": first, "last_page": last, "pattern": patterns[key(answer)]["pattern"]}

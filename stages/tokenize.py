@@ -1,6 +1,8 @@
-"""Pairs to token rows, split by passage: python -m stages.tokenize [override ...]"""
+"""The records of every source to token rows, split by passage: python -m stages.tokenize [override ...]"""
 
-from collections.abc import Iterable
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +21,45 @@ from stages.settings.tokenize import Tokenize
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-PAIRS = Path("data/qa.jsonl")
+SOURCES = Path("data/sources")
 TOKENS = Path("data/tokens")
 TEST = Path("data/test.jsonl")
 TRAINED = Path("data/trained.jsonl")
 METRICS = Path("metrics/tokenize.json")
+Sides = dict[split.Side, list[jsonl.Record]]
 
 
-def divide(pairs: Iterable[jsonl.Record], settings: Tokenize) -> dict[split.Side, list[jsonl.Record]]:
-    """Put each pair on its passage's side.
+def read(names: Iterable[str], account: Account) -> Iterator[jsonl.Record]:
+    """Yield the records of every source; one that an earlier source has too is counted as `duplicate`."""
+    seen: set[str] = set()
+    for name in names:
+        for record in jsonl.read(SOURCES / f"{name}.jsonl"):
+            if record["id"] in seen:
+                account.drop("duplicate")
+                continue
+            seen.add(record["id"])
+            yield record
+
+
+def divide(records: Iterable[jsonl.Record], settings: Tokenize, account: Account) -> Sides:
+    """Put each record on the side of its passage, or of its question where it has none.
+
+    The sources of `settings.held_out` are the test side; a record of another one that stands on a passage
+    or question of theirs is counted as `held_out_too`.
 
     Raises:
         FolioError: a side that is needed stays empty.
     """
-    sides: dict[split.Side, list[jsonl.Record]] = {"train": [], "validation": [], "test": []}
-    for pair in pairs:
-        sides[side_of(pair["passage"], settings)].append(pair)
+    listed = list(records)
+    apart = {split.key(record) for record in listed if record.get("source") in settings.held_out}
+    sides: Sides = {"train": [], "validation": [], "test": []}
+    for record in listed:
+        if record.get("source") in settings.held_out:
+            sides["test"].append(record)
+        elif split.key(record) in apart:
+            account.drop("held_out_too")
+        else:
+            sides[side_of(split.key(record), settings)].append(record)
     if missing := [name for name, rows in sides.items() if not rows]:
         counts = ", ".join(f"{len(rows)} {name}" for name, rows in sides.items())
         raise FolioError(
@@ -68,8 +93,9 @@ def tokenize(
     """Return the rows that fit; a row that is too long is dropped and counted, never cut."""
     rows: list[tokens.Row] = []
     for pair in pairs:
-        is_open = split.position(pair["id"], settings.seed, "context") < context_share
-        prompt = prompt_ids(tokenizer, pair["question"], pair["passage"] if is_open else None)
+        is_open = split.is_open(pair, settings.seed, context_share)
+        passage = pair["passage"] if is_open else None
+        prompt = prompt_ids(tokenizer, pair["question"], passage)
         completion = answer_ids(tokenizer, pair["answer"])
         if len(prompt) + len(completion) > settings.maximum_tokens:
             account.drop("too_long")
@@ -80,19 +106,32 @@ def tokenize(
     return rows
 
 
-def _figures(rows: dict[str, list[tokens.Row]], test: int, account: Account) -> dict[str, Any]:
+def _figures(rows: dict[str, list[tokens.Row]], sides: Sides, account: Account) -> dict[str, Any]:
     lengths = [len(row.prompt) + len(row.completion) for side in rows.values() for row in side]
     targets = [len(row.completion) for side in rows.values() for row in side]
-    counts = {name: len(side) for name, side in rows.items()} | {"test": test}
+    counts = {name: len(side) for name, side in rows.items()} | {"test": len(sides["test"])}
     sums = {"tokens": sum(lengths), "target_tokens": sum(targets), "longest": max(lengths)}
-    return counts | sums | {"rows": account.as_dict()}
+    sources = {name: dict(Counter(record["source"] for record in side)) for name, side in sides.items()}
+    return counts | sums | {"sources": sources, "rows": account.as_dict()}
+
+
+def weighed(rows: Sequence[tokens.Row], names: Mapping[str, str], settings: Tokenize) -> Iterator[tokens.Row]:
+    """Yield the training rows as often as the weight of their source says.
+
+    Of a weight's fraction the rows are drawn by hash: 1.5 gives every row once and half of them twice.
+    """
+    for row in rows:
+        weight = settings.weights.get(names[row.id], 1.0)
+        again = split.position(row.id, settings.seed, "weight") < weight % 1
+        for _ in range(math.floor(weight) + again):
+            yield row
 
 
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write data/tokens/, data/test.jsonl, data/trained.jsonl and metrics/tokenize.json."""
     settings, account = build(config, "tokenize"), Account("rows")
-    sides = divide(jsonl.read(PAIRS), settings)
+    sides = divide(read(settings.sources, account), settings, account)
     tokenizer = load_tokenizer(build(config, "model").folder())
     share = settings.context_share
     rows = {
@@ -100,11 +139,13 @@ def main(config: DictConfig) -> None:
     }
     account.keep(len(sides["test"]))
     account.require(settings.keep_share, "tokenize.keep_share")
+    of = {record["id"]: record["source"] for record in sides["train"]}
+    rows["train"] = list(weighed(rows["train"], of, settings))
     for name, side in rows.items():
         tokens.write(TOKENS / f"{name}.parquet", side)
     jsonl.write(TEST, sides["test"])
     jsonl.write(TRAINED, sides["train"])
-    figures = _figures(rows, len(sides["test"]), account)
+    figures = _figures(rows, sides, account)
     write_json(METRICS, figures)
     print(f"tokenize: {figures['train']} rows to train, {figures['validation']} to validate")
 

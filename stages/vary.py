@@ -83,14 +83,14 @@ def vary(
     settings: Vary,
     asking: Evaluate,
 ) -> Iterator[Trial]:
-    """Ask every question with its passage under each setting, once for each seed where tokens are drawn.
+    """Ask every question, with its passage where it has one, under each setting, once for each seed.
 
     Raises:
         FolioError: the model gives no numbers.
     """
     from transformers import set_seed
 
-    asked = [(pair, "open") for pair in pairs]
+    asked = [(pair, "closed" if pair["passage"] is None else "open") for pair in pairs]
     # The first call pays for what is loaded and looked into once.
     ask(model, tokenizer, asked[:1], asking)
     for decoding in settings.settings:

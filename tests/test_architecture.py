@@ -14,6 +14,7 @@ from stages.option import build
 from tests.imports import ROOT, built, closure, module_file, targets
 
 GROUPS = [
+    "source",
     "parser",
     "ocr",
     "splitter",
@@ -26,7 +27,7 @@ GROUPS = [
     "metric",
     "reward",
 ]
-SEVERAL = ("filter", "metric", "reward")
+SEVERAL = ("source", "filter", "metric", "reward")
 ANSWERER = "answerer@filter.round_trip.answerer"
 KEYS = {"answerer": "filter.round_trip.answerer"}
 # Filters that ask a model name its code in values of their own.
@@ -38,10 +39,13 @@ FILTERS = {
     for group in ("filter", "answerer")
     for path in (ROOT / "stages" / group).glob("[a-z]*.py")
 }
+SOURCES = sorted(path.stem for path in (ROOT / "conf/source").glob("*.yaml"))
 METRICS = sorted(path.stem for path in (ROOT / "conf/metric").glob("*.yaml"))
 REWARDS = {path.relative_to(ROOT) for path in (ROOT / "stages/reward").glob("[a-z]*.py")}
 PAIRS_DEPS = PIPELINE["pairs"]["do"]["deps"]
 OBJECTIVES = sorted(path.stem for path in (ROOT / "conf/objective").glob("*.yaml") if path.stem != "none")
+# Stages whose deps depend on what is chosen; each has a test of its own.
+OF_CHOICE = ("compose", "gather", "score", "vary", "pairs", "prefer", "align")
 SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
 
 
@@ -56,7 +60,8 @@ def code_deps() -> dict[str, set[Path]]:
     with Repo(str(ROOT)) as repo:
         for stage in repo.index.stages:
             files = (Path(dep.def_path) for dep in stage.deps if dep.def_path)
-            found[stage.addressing] = expand(files)
+            # Documents are read where the source `pairs` is chosen.
+            found[stage.addressing.removesuffix("@documents")] = expand(files)
     return found
 
 
@@ -71,7 +76,11 @@ def expand(paths: Any) -> set[Path]:
 
 @pytest.mark.parametrize(
     "stage",
-    [name for name in PIPELINE if name not in ("compose", "score", "vary", "pairs", "prefer", "align")],
+    [
+        name
+        for name in PIPELINE
+        if name not in ("compose", "gather", "score", "vary", "pairs", "prefer", "align")
+    ],
 )
 def test_the_imports_of_a_stage_are_its_deps(
     stage: str, config: DictConfig, code_deps: dict[str, set[Path]]
@@ -90,6 +99,22 @@ def test_the_imports_of_each_score_are_its_deps(config: DictConfig, code_deps: d
     for name in config.metric:
         metric = Path(f"stages/metric/{name}.py")
         assert code_deps[f"score@{name}"] == closure({script, metric} | built(script, config))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_imports_of_gather_are_its_deps_whatever_the_source(name: str) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = hydra_compose("config", [f"source=[{name}]"])
+    option = chosen.source[name]
+    named = PIPELINE["gather"]["do"]["deps"]
+    for key in ("name", "code", "watch"):
+        named = [dep.replace(f"${{item.{key}}}", option[key]) for dep in named]
+    script, own = Path("stages/gather.py"), Path(f"stages/source/{name}.py")
+    assert expand(map(Path, named)) == closure({script, own} | built(script, chosen))
+    assert chosen.gather.documents == (["documents"] if name == "pairs" else [])
 
 
 def test_the_imports_of_vary_are_its_deps(config: DictConfig) -> None:
@@ -185,7 +210,7 @@ def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
     option: Path, code_deps: dict[str, set[Path]]
 ) -> None:
     users = {
-        "parser": ["chunk"], "ocr": ["chunk"], "splitter": ["chunk"],
+        "source": ["gather@pairs"], "parser": ["chunk"], "ocr": ["chunk"], "splitter": ["chunk"],
         "generator": ["generate"], "filter": ["verify"], "answerer": ["verify"], "metric": ["score@squad"],
         "method": ["train", "merge"], "objective": ["compose"],
         "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate", "retain"],

@@ -225,7 +225,7 @@ def test_the_stage_writes_who_was_seen_counts_validation_apart_and_then_stops(tm
     validation = [pair("v", "Why does rust eat the plates")]
     jsonl.write(tmp_path / "data/test.jsonl", test)
     jsonl.write(tmp_path / "data/trained.jsonl", TRAINED)
-    jsonl.write(tmp_path / "data/qa.jsonl", [*test, *TRAINED, *validation])
+    jsonl.write(tmp_path / "data/sources/pairs.jsonl", [*test, *TRAINED, *validation])
     rows = [tokens.Row("v", "c-v", "open", "oil", [1], [2])]
     tokens.write(tmp_path / "data/tokens/validation.parquet", rows)
 

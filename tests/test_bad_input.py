@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.artifact import write_text
 from tests.checkout import Checkout
 from tests.imports import ROOT
 
@@ -98,13 +99,14 @@ def test_every_pair_rejected(checkout: Checkout, tiny_model: Path) -> None:
 
 @pytest.fixture
 def paired(checkout: Checkout) -> Checkout:
-    (checkout.folder / "data/qa.jsonl").write_text(
+    write_text(
+        checkout.folder / "data/sources/pairs.jsonl",
         "".join(
             f'{{"id": "{n}", "chunk": "c{n}", "document": "d.pdf", "pages": [1, 1], '
-            f'"passage": "passage {n}", "question": "What is {n}?", "answer": "It is {n}."}}\n'
+            f'"passage": "passage {n}", "question": "What is {n}?", '
+            f'"answer": "It is {n}.", "source": "pairs"}}\n'
             for n in range(40)
         ),
-        encoding="utf-8",
     )
     return checkout
 
@@ -181,6 +183,6 @@ def test_a_missing_input_names_the_command_that_makes_it(checkout: Checkout) -> 
 
 def test_too_few_pairs_for_a_split(checkout: Checkout, tiny_model: Path) -> None:
     line = '{"id": "1", "chunk": "c", "passage": "p", "question": "Q?", "answer": "A"}\n'
-    (checkout.folder / "data/qa.jsonl").write_text(line, encoding="utf-8")
+    write_text(checkout.folder / "data/sources/pairs.jsonl", line)
     done = checkout.python("-m", "stages.tokenize", "model=folder", f"model.path={tiny_model}")
     fails(done, "no pair fell to", "add documents")

@@ -114,7 +114,7 @@ def pairs() -> list[jsonl.Record]:
     kept = [text for text in texts if fold_of(text, 0, COUNT) != EMPTY]
     return [
         {"id": f"{n:04}", "chunk": f"c{n}", "document": "a.pdf", "pages": [1, 1], "passage": text,
-         "question": f"Who reports {n}?", "answer": "The officer."}
+         "question": f"Who reports {n}?", "answer": "The officer.", "source": "pairs"}
         for n, text in enumerate(kept)
     ]  # fmt: skip
 
@@ -133,7 +133,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, session
     }  # fmt: skip
     (made.folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": kept}), encoding="utf-8")
     (made.folder / "answers.py").write_text(ANSWERS, encoding="utf-8")
-    jsonl.write(made.folder / "data/qa.jsonl", pairs())
+    jsonl.write(made.folder / "data/sources/pairs.jsonl", pairs())
     made.edit("conf/config.yaml", "model: embedded", "model: folder")
     made.edit("conf/config.yaml", "metric: [perplexity, squad, bertscore, length]", "metric: [perplexity]")
     made.edit(
@@ -145,7 +145,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, session
     made.edit("conf/model/folder.yaml", "path: models/base", f"path: {tiny_model}")
     made.edit("conf/model/folder.yaml", "dtype: auto", "dtype: float32")
     assert made.python("-m", "stages.compose").returncode == 0
-    made.git("add", "--force", "data/qa.jsonl")
+    made.git("add", "--force", "data/sources/pairs.jsonl")
     made.commit()
     return made
 

@@ -52,11 +52,8 @@ def test_what_runs_again_after_which_change(checkout: Checkout) -> None:
     assert sorted(everything) == sorted(
         [
             "compose",
-            "chunk",
-            "preview",
-            "generate",
-            "verify",
-            "review",
+            *(f"{stage}@documents" for stage in ("chunk", "preview", "generate", "verify", "review")),
+            "gather@pairs",
             "tokenize",
             "audit",
             "baseline",
@@ -96,7 +93,7 @@ def test_a_new_document_costs_calls_for_its_own_chunks(checkout: Checkout) -> No
     old = (checkout.folder / "data/chunks.jsonl").read_text(encoding="utf-8")
     checkout.pages("second.pdf", 33, 34)
     done = checkout.dvc("repro")
-    assert ran(done)[:3] == ["chunk", "preview", "generate"]
+    assert ran(done)[:3] == ["chunk@documents", "preview@documents", "generate@documents"]
     after = (checkout.folder / "data/chunks.jsonl").read_text(encoding="utf-8")
     assert after.startswith(old)
     made = calls(checkout) - before
@@ -112,8 +109,8 @@ def test_a_changed_filter_makes_no_call(checkout: Checkout) -> None:
     checkout.edit("conf/experiment/small.yaml", "minimum: -9.0", "minimum: -8.5")
     done = checkout.dvc("repro")
     assert done.returncode == 0, done.stderr
-    assert ran(done)[:2] == ["compose", "verify"]
-    assert "generate" not in ran(done)
+    assert ran(done)[:2] == ["compose", "verify@documents"]
+    assert "generate@documents" not in ran(done)
     assert "verify: 0 new calls" in done.stdout
     assert calls(checkout) == before
     checkout.commit()

@@ -12,12 +12,12 @@ from stages.language_model import load_tokenizer
 from stages.prompt import answer_ids, prompt_ids
 from stages.settings.tokenize import Tokenize
 from stages.split import fold_of
-from stages.tokenize import divide, tokenize
+from stages.tokenize import divide, tokenize, weighed
 
 SETTINGS: dict[str, Any] = {
     "test_share": 0.3, "validation_share": 0.2, "context_share": 1.0,
     "maximum_tokens": 2000, "keep_share": 0.5, "seed": 0,
-    "folds": 0, "fold": 0,
+    "folds": 0, "fold": 0, "sources": ["pairs"], "held_out": [], "weights": {},
 }  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def tokenizer(tiny_model: Path) -> Any:
 
 def test_no_passage_stands_on_two_sides_and_every_pair_on_one() -> None:
     pairs = [pair(n, n // 3) for n in range(300)]
-    sides = divide(pairs, Tokenize(**SETTINGS))
+    sides = divide(pairs, Tokenize(**SETTINGS), Account("rows"))
     passages = [{row["passage"] for row in side} for side in sides.values()]
     assert sum(len(side) for side in sides.values()) == 300
     assert not passages[0] & passages[1]
@@ -44,19 +44,19 @@ def test_no_passage_stands_on_two_sides_and_every_pair_on_one() -> None:
 
 
 def test_new_pairs_move_no_old_one() -> None:
-    few = divide([pair(n, n) for n in range(100)], Tokenize(**SETTINGS))
-    many = divide([pair(n, n) for n in range(200)], Tokenize(**SETTINGS))
+    few = divide([pair(n, n) for n in range(100)], Tokenize(**SETTINGS), Account("rows"))
+    many = divide([pair(n, n) for n in range(200)], Tokenize(**SETTINGS), Account("rows"))
     for name, side in few.items():
         assert [row for row in many[name] if int(row["id"]) < 100] == side
 
 
 def test_an_empty_side_is_an_error_with_the_counts() -> None:
     with pytest.raises(FolioError, match=r"tokenize\..*_share"):
-        divide([pair(1, 1)], Tokenize(**SETTINGS))
+        divide([pair(1, 1)], Tokenize(**SETTINGS), Account("rows"))
 
 
 def of_fold(fold: int, pairs: list[dict[str, Any]], folds: int = 3) -> dict[Any, list[dict[str, Any]]]:
-    return divide(pairs, Tokenize(**SETTINGS | {"folds": folds, "fold": fold}))
+    return divide(pairs, Tokenize(**SETTINGS | {"folds": folds, "fold": fold}), Account("rows"))
 
 
 def test_over_the_folds_every_pair_is_held_out_once_and_no_passage_leaks() -> None:
@@ -150,3 +150,62 @@ def test_a_tokenizer_without_a_chat_template_is_refused(tiny_model: Path, tmp_pa
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(FolioError, match="no chat template"):
         load_tokenizer(tmp_path)
+
+
+def of(source: str, number: int, **changes: Any) -> dict[str, Any]:
+    return pair(number, number) | {"source": source, "passage": None} | changes
+
+
+def several(**changes: Any) -> Tokenize:
+    return Tokenize(**SETTINGS | {"sources": ["qa", "exam"]} | changes)
+
+
+def test_a_source_is_held_out_as_a_whole_and_what_it_asks_is_not_trained_on() -> None:
+    account = Account("rows")
+    exam = [of("exam", n, chunk=f"c{n + 90}") for n in range(20)]  # ten of them ask what qa asks
+    sides = divide(
+        [*(of("qa", n) for n in range(100)), *exam], several(held_out=["exam"], test_share=0.0), account
+    )
+    assert sides["test"] == exam
+    assert len(sides["train"]) + len(sides["validation"]) == 90
+    assert account.dropped == {"held_out_too": 10}
+
+
+def test_a_record_without_a_passage_is_asked_without_one_and_split_by_its_question(tokenizer: Any) -> None:
+    settings = several(test_share=0.3)
+    rows = [of("qa", n, chunk=f"c{n // 2}") for n in range(100)]
+    sides = divide(rows, settings, Account("rows"))
+    groups = [{row["chunk"] for row in side} for side in sides.values()]
+    assert sum(map(len, groups)) == 50  # none on two sides
+    (row,) = tokenize(tokenizer, rows[:1], settings, 1.0, Account("rows"))
+    assert row.context == "closed"
+    assert row.prompt == prompt_ids(tokenizer, "What is 0?", None)
+
+
+def test_a_weight_says_how_often_the_rows_of_a_source_are_seen(tokenizer: Any) -> None:
+    records = [of("qa", n) for n in range(40)] + [of("exam", n) for n in range(40, 80)]
+    rows = tokenize(tokenizer, records, several(), 1.0, Account("rows"))
+    names = {record["id"]: record["source"] for record in records}
+    seen = [names[row.id] for row in weighed(rows, names, several(weights={"qa": 2.0, "exam": 0.5}))]
+    assert seen.count("qa") == 80
+    assert 10 <= seen.count("exam") <= 30
+    # A larger weight keeps the rows of a smaller one.
+    less, more = ({row.id for row in weighed(rows, names, several(weights={"exam": w}))} for w in (0.3, 0.6))
+    assert less < more
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"held_out": ["exams"]}, r"tokenize\.held_out names the source exams, .*did you mean exam\?"),
+        ({"weights": {"q": 2.0}}, r"tokenize\.weights names the source q, which is not chosen"),
+        ({"weights": {"qa": 0.0}}, "greater than 0"),
+        ({"test_share": 0.0}, r"tokenize\.test_share=0 and tokenize\.held_out=\[\] hold nothing out"),
+        ({"held_out": ["exam"], "folds": 3}, "both decide what is held out"),
+    ],
+)
+def test_settings_about_sources_that_cannot_be_are_told_in_words(
+    changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        several(**changes)

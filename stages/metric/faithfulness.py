@@ -39,12 +39,12 @@ class Faithfulness(Metric):
     least_numbers: float = Field(ge=0, le=1)
 
     def __call__(self, answers: Sequence[Record]) -> list[dict[str, float]]:
-        """Return four shares of every answer; of one without a word of content ("no", "") nothing."""
+        """Return four shares of every answer; nothing without a passage, or a word of content ("no", "")."""
         return [self._values(row["answer"], row["passage"]) for row in answers]
 
-    def _values(self, answer: str, passage: str) -> dict[str, float]:
+    def _values(self, answer: str, passage: str | None) -> dict[str, float]:
         said = content_words(answer, self.language)
-        if not said:
+        if not said or passage is None:
             return {}
         content = _share(said, content_words(passage, self.language))
         numbers = _share(_numbers(answer), _numbers(passage))

@@ -1,15 +1,20 @@
 """Settings of the tokenize stage."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
-from stages.option import setting
+from stages.option import nearest, setting
 
 
 @setting
 class Tokenize:
     """How pairs are split and how long a row may be."""
 
-    test_share: float = Field(gt=0, le=0.9)
+    sources: list[str]
+    held_out: list[str]
+    weights: dict[str, Annotated[float, Field(gt=0, le=100)]]
+    test_share: float = Field(ge=0, le=0.9)
     validation_share: float = Field(gt=0, le=0.9)
     folds: int = Field(ge=0)
     fold: int = Field(ge=0)
@@ -17,6 +22,27 @@ class Tokenize:
     maximum_tokens: int = Field(ge=16)
     keep_share: float = Field(ge=0, le=1)
     seed: int
+
+    @model_validator(mode="after")
+    def _of_chosen_sources(self) -> "Tokenize":
+        for key, told in (("held_out", self.held_out), ("weights", list(self.weights))):
+            if strange := [name for name in told if name not in self.sources]:
+                raise ValueError(
+                    f"tokenize.{key} names the source {strange[0]}, which is not chosen"
+                    f"{nearest(strange[0], self.sources)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _something_held_out(self) -> "Tokenize":
+        if not (self.test_share or self.held_out or self.folds):
+            raise ValueError(
+                "tokenize.test_share=0 and tokenize.held_out=[] hold nothing out, so that nothing could be "
+                "measured: raise the share, or name a source that is held out"
+            )
+        if self.held_out and self.folds:
+            raise ValueError("tokenize.held_out and tokenize.folds both decide what is held out; choose one")
+        return self
 
     @model_validator(mode="after")
     def _fold_among_folds(self) -> "Tokenize":
