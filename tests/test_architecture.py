@@ -45,7 +45,7 @@ REWARDS = {path.relative_to(ROOT) for path in (ROOT / "stages/reward").glob("[a-
 PAIRS_DEPS = PIPELINE["pairs"]["do"]["deps"]
 OBJECTIVES = sorted(path.stem for path in (ROOT / "conf/objective").glob("*.yaml") if path.stem != "none")
 # Stages whose deps depend on what is chosen; each has a test of its own.
-OF_CHOICE = ("compose", "gather", "score", "vary", "pairs", "prefer", "align")
+OF_CHOICE = ("compose", "gather", "score", "ablate", "vary", "pairs", "prefer", "align")
 SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
 
 
@@ -76,11 +76,7 @@ def expand(paths: Any) -> set[Path]:
 
 @pytest.mark.parametrize(
     "stage",
-    [
-        name
-        for name in PIPELINE
-        if name not in ("compose", "gather", "score", "vary", "pairs", "prefer", "align")
-    ],
+    [name for name in PIPELINE if name not in OF_CHOICE],
 )
 def test_the_imports_of_a_stage_are_its_deps(
     stage: str, config: DictConfig, code_deps: dict[str, set[Path]]
@@ -122,6 +118,17 @@ def test_the_imports_of_vary_are_its_deps(config: DictConfig) -> None:
     named = [dep.replace("${model.name}", config.model.name) for dep in PIPELINE["vary"]["do"]["deps"]]
     scripts = {Path("stages/vary.py"), Path("stages/evaluate.py")}
     assert expand(map(Path, named)) == closure(scripts.union(*(built(script, config) for script in scripts)))
+
+
+def test_the_imports_of_ablate_are_its_deps(config: DictConfig) -> None:
+    # A recipe alone makes such a stage. The models that metrics read are named by these.
+    named = PIPELINE["ablate"]["do"]["deps"]
+    for key, value in {"method.name": config.method.name, "model.name": config.model.name}.items():
+        named = [dep.replace(f"${{{key}}}", value) for dep in named]
+    scripts = {Path("stages/ablate.py"), Path("stages/evaluate.py")}
+    metrics = {path.relative_to(ROOT) for path in (ROOT / "stages/metric").glob("[a-z]*.py")}
+    found = closure(scripts.union(metrics, *(built(script, config) for script in scripts)))
+    assert expand(map(Path, named)) == found - {Path("stages/settings/score.py")}
 
 
 def test_the_imports_of_pairs_are_its_deps(config: DictConfig) -> None:

@@ -11,9 +11,7 @@ from stages.origin import Refusal, Source
 
 @setting
 class Pairs(Source):
-    """The pairs of data/qa.jsonl, as verify has kept them; `documents` makes the stages before it."""
-
-    documents: list[str]
+    """The pairs of data/qa.jsonl, as verify has kept them."""
 
     def records(self) -> Iterator[Record | Refusal]:
         """Yield every pair."""
