@@ -1,4 +1,4 @@
-"""What a source is: records to learn from and to be asked, and the rows that became none with their reasons."""
+"""What a source is: questions with answers as records, and the rows that became none with their reasons."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -56,12 +56,11 @@ class Refusal:
 class Source(Option, ABC):
     """One origin of questions with answers, under the key `source.<name>`.
 
-    `watch` is the file that DVC watches, `code` the module of the option, `rows` how many records are
+    `watch` is the file that DVC watches, `rows` how many records are
     used (0: all), chosen by hash and `seed`, `keep_share` the share of `records` that must be no refusals.
     """
 
     watch: str = Field(min_length=1)
-    code: str = Field(min_length=1)
     rows: int = Field(ge=0)
     seed: int
     keep_share: float = Field(ge=0, le=1)
@@ -94,10 +93,10 @@ class Source(Option, ABC):
 
 
 def record(entry: Record, document: str, line: int) -> Record:
-    """A record of data/sources/ from `question`, `answer` and, where there are such, `passage`, `options`, `history`.
+    """A record of data/sources/ from a question, its answer and maybe a passage, options and a history.
 
-    `id` is a digest of these. `chunk` is the digest of what must stay on one side of the split: of the passage,
-    or else of the first thing that a user asks, whatever its case and white space.
+    `id` is a digest of these. `chunk` is the digest of what must stay on one side of the split: of the
+    passage, or else of the first thing that a user asks, whatever its case and white space.
     """
     passage, history = entry.get("passage"), entry.get("history", [])
     asked = [turn["content"] for turn in history if turn["role"] == "user"]

@@ -1,5 +1,6 @@
 """Rows that nothing can be learnt from, and the checks that find them."""
 
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -16,9 +17,12 @@ class UnusableError(Exception):
 
 
 def excerpt(value: Any) -> str:
-    """The beginning of a value as Python writes it: short, on one line, without control characters."""
-    shown = repr(value[:EXCERPT] if isinstance(value, str | bytes | list | tuple) else value)
-    return shown if len(shown) <= EXCERPT else f"{shown[: EXCERPT - 4]} ..."
+    """A value as Python writes it: shortened, on one line, without control characters."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = EXCERPT
+    short.maxlevel = 2
+    shown = short.repr(value)
+    return shown if len(shown) <= 2 * EXCERPT else f"{shown[: 2 * EXCERPT - 4]} ..."
 
 
 def field(row: Mapping[str, Any], key: str) -> Any:

@@ -97,19 +97,20 @@ def test_the_imports_of_each_score_are_its_deps(config: DictConfig, code_deps: d
         assert code_deps[f"score@{name}"] == closure({script, metric} | built(script, config))
 
 
+def test_the_imports_of_gather_are_its_deps(config: DictConfig) -> None:
+    named = PIPELINE["gather"]["do"]["deps"]
+    script = Path("stages/gather.py")
+    sources = {path.relative_to(ROOT) for path in (ROOT / "stages/source").glob("[a-z]*.py")}
+    assert expand(map(Path, named)) == closure({script} | sources | built(script, config))
+
+
 @pytest.mark.parametrize("name", SOURCES)
-def test_the_imports_of_gather_are_its_deps_whatever_the_source(name: str) -> None:
+def test_documents_are_read_for_the_pairs_that_are_asked_about_them(name: str) -> None:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         chosen = hydra_compose("config", [f"source=[{name}]"])
-    option = chosen.source[name]
-    named = PIPELINE["gather"]["do"]["deps"]
-    for key in ("name", "code", "watch"):
-        named = [dep.replace(f"${{item.{key}}}", option[key]) for dep in named]
-    script, own = Path("stages/gather.py"), Path(f"stages/source/{name}.py")
-    assert expand(map(Path, named)) == closure({script, own} | built(script, chosen))
     assert chosen.gather.documents == (["documents"] if name == "pairs" else [])
 
 

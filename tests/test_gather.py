@@ -29,7 +29,7 @@ class Numbers(Source):
 
 
 def numbers(rows: int = 0) -> Numbers:
-    return Numbers(name="numbers", watch="x", code="y", rows=rows, seed=0, keep_share=0.0)
+    return Numbers(name="numbers", watch="x", rows=rows, seed=0, keep_share=0.0)
 
 
 def test_every_row_is_a_record_of_its_source_or_refused_with_line_and_reason() -> None:
