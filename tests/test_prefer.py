@@ -155,6 +155,8 @@ def test_the_stage_writes_both_sides_and_what_it_left_out(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.json").write_text(json.dumps([*many(60), {}]), encoding="utf-8")
+    held_out = pair_of(many(60)[7], 1000)["group"]
+    jsonl.write(Path("data/test.jsonl"), [{"chunk": held_out}, {"chunk": "of a passage"}])
     words = ["prefer.file=pairs.json", "prefer.validation_share=0.3"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose("config", words)
@@ -163,9 +165,9 @@ def test_the_stage_writes_both_sides_and_what_it_left_out(
         name: list(jsonl.read(Path(f"data/preferences/{name}.jsonl"))) for name in ("train", "validation")
     }
     figures = read_json(Path("metrics/prefer.json"))
-    assert figures["rows"] == {"in": 61, "kept": 60, "dropped": {"missing_field": 1}}
+    assert figures["rows"] == {"in": 61, "kept": 58, "dropped": {"held_out": 2, "missing_field": 1}}
     assert {name: len(side) for name, side in sides.items()} == {
         name: figures[name] for name in ("train", "validation")
     }
-    assert figures["groups"] == 30
-    assert "1 of 61 rows are left out: 1 missing_field" in capsys.readouterr().out
+    assert figures["groups"] == 29
+    assert "3 of 61 rows are left out: 2 held_out, 1 missing_field" in capsys.readouterr().out

@@ -15,8 +15,8 @@ WORDS = "anchor bell cable deck engine flag galley hatch iron jib keel ladder ma
 TINY = [
     "model=folder", "model.dtype=float32", "tokenize.maximum_tokens=2048", "tokenize.keep_share=0.5",
     "tokenize.test_share=0.3", "tokenize.validation_share=0.3", "evaluate.maximum_questions=6",
-    "evaluate.maximum_trained=2", "evaluate.maximum_tokens=6", "retain.maximum_tokens=32", "train.questions=2",
-    "train.answer_tokens=4", "train.epochs=1", "train.check_memory=false",
+    "evaluate.maximum_trained=2", "evaluate.maximum_tokens=6", "retain.maximum_tokens=32",
+    "train.questions=2", "train.answer_tokens=4", "train.epochs=1", "train.check_memory=false",
 ]  # fmt: skip
 
 
@@ -53,11 +53,12 @@ def verdict(place: Path) -> str:
 
 
 def test_medmcqa(place: Path, tiny_model: Path) -> None:
-    rows = [
-        {"question": f"Which part has number {n}?", **dict(zip(("opa", "opb", "opc", "opd"), WORDS[n % 8 :])),
-         "cop": n % 4 + 1, "exp": "not read"}
+    letters = ("opa", "opb", "opc", "opd")
+    rows: list[dict[str, Any]] = [
+        {"question": f"Which part has number {n}?", "cop": n % 4 + 1, "exp": "not read"}
+        | dict(zip(letters, WORDS[n % 8 : n % 8 + 4], strict=True))
         for n in range(40)
-    ]  # fmt: skip
+    ]
     rows[7]["cop"] = 9
     rows[8].pop("opb")
     jsonl.write(place / "data/medmcqa.jsonl", rows)
@@ -67,7 +68,7 @@ def test_medmcqa(place: Path, tiny_model: Path) -> None:
     assert {"gather@choice", "score@choice", "vary@tuned"} <= set(ran)
     balanced(place)
     gathered = json.loads((place / "metrics/gather/choice.json").read_text(encoding="utf-8"))
-    assert gathered["rows"]["dropped"] == {"label_out_of_range": 1, "missing_field": 1}
+    assert gathered["rows"]["dropped"] == {"label_out_of_range": 1, "empty_option": 1}
     assert [row["line"] for row in jsonl.read(place / "data/refused/choice.jsonl")] == [8, 9]
     scored = json.loads((place / "metrics/score/choice.json").read_text(encoding="utf-8"))["closed"]
     assert set(scored["base"]) == {"accuracy", "accuracy_per_token", "exact", "partial"}
@@ -76,8 +77,8 @@ def test_medmcqa(place: Path, tiny_model: Path) -> None:
 
 def test_instruct_qlora(place: Path, tiny_model: Path) -> None:
     rows = [
-        {"instruction": f"Say what the {word} is for.", "context": "" if n % 2 else f"The {word} holds rope {n}.",
-         "response": f"The {word} holds rope {n}."}
+        {"instruction": f"Say what the {word} is for.", "response": f"The {word} holds rope {n}.",
+         "context": "" if n % 2 else f"The {word} holds rope {n}."}
         for n, word in enumerate(WORDS * 2)
     ]  # fmt: skip
     jsonl.write(place / "data/instructions.jsonl", rows)
