@@ -40,7 +40,7 @@ def gather(source: Source, name: str, account: Account) -> tuple[list[jsonl.Reco
 def figures(records: Sequence[jsonl.Record], account: Account) -> dict[str, Any]:
     """What stands in metrics/gather/<source>.json."""
     groups = {record["chunk"] for record in records}
-    return {"rows": account.as_dict(), "chosen": len(records), "groups": len(groups)}
+    return {"rows": account.as_dict(), "groups": len(groups)}
 
 
 @entrypoint
@@ -58,9 +58,12 @@ def main(config: DictConfig) -> None:
     jsonl.write(REFUSED / f"{name}.jsonl", refused)
     account.require(source.keep_share, f"source.{name}.keep_share")
     chosen = source.draw(records)
+    if left := len(records) - len(chosen):
+        account.keep(-left)
+        account.drop("not_chosen", left)
     jsonl.write(SOURCES / f"{name}.jsonl", chosen)
     write_json(METRICS / f"{name}.json", figures(chosen, account))
-    print(f"gather: {name}: {account.kept} of {account.total} rows, {len(chosen)} of them chosen")
+    print(f"gather: {name}: {account.kept} of {account.total} rows")
     if account.dropped:
         print(f"gather: {name}: left out, by line in {REFUSED / name}.jsonl: {account.reasons()}")
 

@@ -38,7 +38,7 @@ def test_every_row_is_a_record_of_its_source_or_refused_with_line_and_reason() -
     assert [(row["question"], row["source"]) for row in records][:2] == [("1?", "mine"), ("2?", "mine")]
     assert refused[0] == {"line": 3, "reason": "empty_answer", "detail": "answer is ''"}
     assert figures(records, account) == {
-        "rows": {"in": 9, "kept": 6, "dropped": {"empty_answer": 3}}, "chosen": 6, "groups": 3,
+        "rows": {"in": 9, "kept": 6, "dropped": {"empty_answer": 3}}, "groups": 3,
     }  # fmt: skip
 
 
@@ -60,11 +60,11 @@ def test_the_stage_writes_records_refusals_and_figures(tmp_path: Path) -> None:
     jsonl.write(tmp_path / "data/qa.jsonl", [{"id": "a", "chunk": "c"}, {"id": "b", "chunk": "c"}])
     done = run(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "gather: pairs: 2 of 2 rows, 2 of them chosen\n"
+    assert done.stdout == "gather: pairs: 2 of 2 rows\n"
     assert [row["source"] for row in jsonl.read(tmp_path / "data/sources/pairs.jsonl")] == ["pairs", "pairs"]
     assert list(jsonl.read(tmp_path / "data/refused/pairs.jsonl")) == []
     found = json.loads((tmp_path / "metrics/gather/pairs.json").read_text(encoding="utf-8"))
-    assert found == {"rows": {"in": 2, "kept": 2, "dropped": {}}, "chosen": 2, "groups": 1}
+    assert found == {"rows": {"in": 2, "kept": 2, "dropped": {}}, "groups": 1}
 
 
 def test_a_source_that_is_not_chosen_is_named(tmp_path: Path) -> None:
