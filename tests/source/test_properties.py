@@ -1,3 +1,4 @@
+import copy
 import json
 import random
 from pathlib import Path
@@ -8,49 +9,60 @@ import pytest
 from stages.split import side
 from tests.source.reading import source, split, write_lines
 
-SHAPES: dict[str, dict[str, Any]] = {
-    "qa": {"passage": "context"},
-    "instruct": {},
-    "preferences": {},
-    # Of any base but this the labels of a file may be refused together.
-    "choice": {"base": "letter", "options": "choices", "label": "answer"},
-    "conversations": {"system": "context"},
-    "squad": {},
+TALK = [{"role": role, "content": role} for role in ("system", "user", "assistant", "user", "assistant")]
+QA = {"question": "Why?", "answer": "Because.", "context": "It is so."}
+ASKED = {"question": "Why?", "answers": [{"text": "Because.", "answer_start": 0}]}
+# For each source its settings and a good row.
+SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "qa": ({"passage": "context"}, QA),
+    "instruct": ({}, {"instruction": "Add.", "input": "1, 2", "context": "Sums.", "response": "3"}),
+    "preferences": ({}, {"prompt": TALK[:2], "chosen": TALK[2], "rejected": "No.", "system": "Be brief."}),
+    "choice": (
+        {"options": "choices", "label": "answer", "base": "letter"},
+        {"question": "Sky?", "choices": ["Red", "Blue", "Green"], "answer": "B"},
+    ),
+    "conversations": ({}, {"messages": TALK, "system": "Be brief."}),
+    "squad": ({}, {"title": "One", "paragraphs": [{"context": "It is so.", "qas": [ASKED, ASKED]}]}),
 }
-KEYS = """
-    question answer context choices prompt chosen instruction response messages role content from value
-    paragraphs qas answers text label
-""".split()
-LEAVES = [
-    None, True, 0, 1, 7, 0.5, float("nan"), "", " ", "Why?", "Because.", "A", "B", "1",
-    "user", "assistant", "system", "gpt", "human", "\ud800", "\0", "x" * 20_001,
+WRONG = [
+    None, True, 0, -1, 7, 0.5, float("nan"), "", " ", "A", "Z", "1", "user", "tool", "\ud800", "a\0b",
+    "\x1b[31m", "x" * 20_001, [], [[]], {}, {"text": "one"}, {"text": [1], "label": ["A"]},
+    [{"role": "user", "content": 7}],
 ]  # fmt: skip
 
 
-def anything(chance: random.Random, depth: int) -> Any:
-    """A JSON value whose objects have the keys that readers look for."""
-    kind = chance.random() * (1 if depth else 0.4)
-    if kind < 0.4:
-        return chance.choice(LEAVES)
-    if kind < 0.6:
-        return [anything(chance, depth - 1) for _ in range(chance.randrange(4))]
-    return {key: anything(chance, depth - 1) for key in chance.sample(KEYS, chance.randrange(1, 9))}
+def spoilt(row: Any, chance: random.Random) -> Any:
+    """A row of which one part, at any depth, is replaced, removed, or doubled."""
+    whole = {"row": copy.deepcopy(row)}
+    part: Any = whole
+    key: Any = "row"
+    while isinstance(part[key], dict | list) and part[key] and chance.random() < 0.8:
+        part = part[key]
+        key = chance.choice(list(part) if isinstance(part, dict) else range(len(part)))
+    if isinstance(part, list) and chance.random() < 0.2:
+        part.append(part[key])
+    elif part is not whole and chance.random() < 0.2:
+        del part[key]
+    else:
+        part[key] = chance.choice(WRONG)
+    return whole["row"]
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_any_rows_are_records_or_refusals_and_none_is_lost(tmp_path: Path, name: str) -> None:
-    chance = random.Random(0)  # noqa: S311 - rows, not secrets
-    rows = [anything(chance, 4) for _ in range(2000)]
+    settings, good = SHAPES[name]
+    chance = random.Random(0)  # noqa: S311 - the same rows each time
+    rows = [good, *(spoilt(good, chance) for _ in range(1500))]
     file = write_lines(tmp_path / "rows.jsonl", *map(json.dumps, rows))
-    records, refusals = split(source(name, file, **SHAPES[name]))
+    records, refusals = split(source(name, file, **settings))
     lines = [one["line"] for one in records] + [one.line for one in refusals]
-    if name not in ("squad", "conversations"):
-        assert sorted(lines) == list(range(1, len(rows) + 1))
-    elif name == "conversations":
-        assert set(lines) == set(range(1, len(rows) + 1))
-    else:
-        assert sorted(lines) == list(range(1, len(lines) + 1))
-    assert records or name == "squad"
+    # A row of SQuAD's has two questions, a conversation two turns of the assistant.
+    every = list(range(1, max(lines) + 1))
+    assert (sorted(set(lines)) if name == "conversations" else sorted(lines)) == every
+    assert len(every) == 1501 or name == "squad"
+    assert len(every) >= 1501
+    assert len({refusal.reason for refusal in refusals}) >= 6
+    assert len(records) >= 2
     for record in records:
         assert record["question"]
         assert record["answer"]
