@@ -1,6 +1,6 @@
 """Preference pairs to an aligned adapter: python -m stages.align objective=simpo [override ...]"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.language_model import load_tokenizer
 from stages.option import build
-from stages.pairing import Pair, encode, lay_out
+from stages.pairing import Pair, encode, lay_out, mismatch
 from stages.preference import Objective
 from stages.settings.align import Align
 from stages.train import check, curves_of, learn, losses, reproducible, versions
@@ -97,17 +97,20 @@ def layout_of(
     return packing, partial(lay_out, pad=pad, pair_cost=pair_cost(model), packing=packing)
 
 
-def read(tokenizer: Any, settings: Align, account: Account) -> dict[str, list[Pair]]:
-    """The pairs of both sides as token rows.
+def read(tokenizer: Any, objective: Objective, settings: Align, account: Account) -> dict[str, list[Pair]]:
+    """The pairs of both sides as token rows that the objective can learn from.
 
     Raises:
         FolioError: too few fit, or a side stays empty.
     """
-    names = ("train", "validation")
+    names, most = ("train", "validation"), settings.maximum_tokens
+    records = {name: jsonl.read(PREFERENCES / f"{name}.jsonl") for name in names}
     sides = {
-        name: encode(tokenizer, jsonl.read(PREFERENCES / f"{name}.jsonl"), settings.maximum_tokens, account)
-        for name in names
+        name: encode(tokenizer, rows, most, account, objective.needs_both) for name, rows in records.items()
     }
+    if alone := account.dropped["unpaired"]:
+        told = f"{alone} of {account.total} rows have one answer alone, from which"
+        print(f"align: {told} objective={objective.name} cannot learn; objective=kto can")
     account.require(settings.keep_share, "align.keep_share")
     if empty := [name for name in names if not sides[name]]:
         raise FolioError(
@@ -117,14 +120,34 @@ def read(tokenizer: Any, settings: Align, account: Account) -> dict[str, list[Pa
     return sides
 
 
+def with_mismatched(sides: Sides, most: int, account: Account) -> dict[str, list[Pair]]:
+    """The pairs of both sides, each with its prompt and the answers to another one of its side.
+
+    Raises:
+        FolioError: the prompts are too few or too long for that.
+    """
+    found = {name: mismatch(side, most, account) for name, side in sides.items()}
+    if not account.kept:
+        raise FolioError(
+            f"no prompt can be read with the answers to another one, as objective=kto needs it (dropped: "
+            f"{account.reasons()}); raise align.maximum_tokens, add pairs, or choose another objective"
+        )
+    return found
+
+
 def figures(trainer: "PairTrainer") -> dict[str, dict[str, float]]:
-    """Loss, accuracy and margin on the validation pairs before the first step and at the best one."""
+    """Loss, accuracy and margin on the validation pairs before the first step and at the best one.
+
+    Answers without counterpart have no accuracy, and those of one kind no margin.
+    """
     entries = {entry["step"]: entry for entry in trainer.state.log_history if "eval_loss" in entry}
     before, after = entries[0], entries[trainer.state.best_global_step]
-    return {name: {"before": before[key], "after": after[key]} for name, key in TOLD.items()}
+    return {name: {"before": before[key], "after": after[key]} for name, key in TOLD.items() if key in before}
 
 
-def save(trainer: "PairTrainer", config: DictConfig, method: Any, identity: str, account: Account) -> None:
+def save(
+    trainer: "PairTrainer", config: DictConfig, method: Any, identity: str, accounts: Sequence[Account]
+) -> None:
     """Write models/aligned/ with trainer_state.json beside the weights, and metrics/align.json."""
     counts = {"train": len(trainer.train_dataset), "validation": len(trainer.eval_dataset)}
     settings = config.align
@@ -141,7 +164,8 @@ def save(trainer: "PairTrainer", config: DictConfig, method: Any, identity: str,
         write_json(folder / "trainer_state.json", told)
     found = figures(trainer)
     steps = {"steps": trainer.state.global_step, "best_step": trainer.state.best_global_step}
-    write_json(METRICS, counts | {"pairs": account.as_dict()} | steps | {"aligned": found})
+    tallies = {account.unit: account.as_dict() for account in accounts}
+    write_json(METRICS, counts | tallies | steps | {"aligned": found})
     n = counts["validation"]
     for name, pair in found.items():
         print(
@@ -157,8 +181,11 @@ def main(config: DictConfig) -> None:
     )
     if not isinstance(objective, Objective):
         raise FolioError("objective=none aligns nothing; choose one of conf/objective, such as simpo")
-    account = Account("pairs")
-    sides = read(load_tokenizer(source.folder()), settings, account)
+    accounts = [Account("pairs")]
+    sides = read(load_tokenizer(source.folder()), objective, settings, accounts[0])
+    if objective.needs_mismatched:
+        accounts.append(Account("mismatched"))
+        sides = with_mismatched(sides, settings.maximum_tokens, accounts[1])
     read_from = [PREFERENCES] if settings.fresh else [PREFERENCES, ADAPTER]
     data = [part for place in read_from for part in cache.contents(place)]
     run = (source, source.identity, settings, objective, method, *data, *versions())
@@ -167,7 +194,7 @@ def main(config: DictConfig) -> None:
         place = Place(folder, settings.accumulation, board, CURVES, SPEED)
         trainer: Any = learn(settings, method, source, sides, place, partial(prepare, objective))
         check(losses(trainer.state.log_history), settings.stage)
-        save(trainer, config, method, source.identity, account)
+        save(trainer, config, method, source.identity, accounts)
 
 
 if __name__ == "__main__":

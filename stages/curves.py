@@ -23,7 +23,7 @@ FIGURES = {
 # The align stage's, of training and of validation pairs.
 _MEANS = (
     "rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen",
-    "logps/rejected", "nll_loss",
+    "logps/rejected", "nll_loss", "kl",
 )  # fmt: skip
 PAIRS = {name: f"train/{name}" for name in _MEANS} | {f"eval_{name}": f"validation/{name}" for name in _MEANS}
 # Differs from run to run, so it stands apart.

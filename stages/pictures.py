@@ -104,11 +104,7 @@ def training(losses: Mapping[str, Curve], rate: Curve | None) -> Markup:
         ratios = {"height_ratios": [3.2, 1] if rate else [1]}
         grid = figure.subplots(2 if rate else 1, sharex=True, squeeze=False, gridspec_kw=ratios)
         upper, lower = grid[0, 0], grid[-1, 0]
-        for name, form in (("train", "-"), ("validation", "-s")):
-            if name in losses:
-                steps, values = thinned(*losses[name])
-                colour, width = (BASE, 1.2) if name == "train" else (TUNED, 2)
-                upper.plot(steps, values, form, color=colour, linewidth=width, markersize=6)
+        _draw(upper, losses)
         upper.set_ylabel("loss, nats a token")
         upper.grid()
         if rate:
@@ -117,8 +113,39 @@ def training(losses: Mapping[str, Curve], rate: Curve | None) -> Markup:
             lower.ticklabel_format(axis="y", style="sci", scilimits=(0, 0), useMathText=False)
             lower.grid()
         lower.set_xlabel("step")
-        told = "; ".join(f"{name}: {course(*curve)}" for name, curve in losses.items())
-        return _svg(figure, "training", "Loss over training steps", told)
+        return _svg(figure, "training", "Loss over training steps", _courses(losses))
+
+
+def alignment(name: str, curves: Mapping[str, Curve]) -> Markup:
+    """One figure of an alignment over its steps.
+
+    Args:
+        name: of the figure, unique in the page.
+        curves: under the names `train` and `validation`, either or both.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(4.4, 2.4), layout="constrained")
+        axes = figure.add_subplot()
+        _draw(axes, curves)
+        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.set_xlabel("step")
+        axes.grid()
+        return _svg(figure, f"alignment {name}", f"{name} over steps of alignment", _courses(curves))
+
+
+def _draw(axes: "Axes", curves: Mapping[str, Curve]) -> None:
+    for name, form in (("train", "-"), ("validation", "-s")):
+        if name in curves:
+            steps, values = thinned(*curves[name])
+            colour, width = (BASE, 1.2) if name == "train" else (TUNED, 2)
+            axes.plot(steps, values, form, color=colour, linewidth=width, markersize=6)
+
+
+def _courses(curves: Mapping[str, Curve]) -> str:
+    return "; ".join(f"{name}: {course(*curve)}" for name, curve in curves.items())
 
 
 def course(steps: Sequence[float], values: Sequence[float]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,9 @@ def usable(
         if pair["id"] in seen:
             account.drop("duplicate")
             continue
+        if is_alone(pair) and fingerprint([pair["messages"], pair["rejected"], pair["chosen"]]) in seen:
+            account.drop("labelled_both_ways")  # the first such row stands
+            continue
         seen.add(pair["id"])
         if pair["group"] in tested:
             account.drop("held_out")
@@ -81,8 +85,36 @@ def usable(
         yield pair
 
 
+def is_alone(record: jsonl.Record) -> bool:
+    """Whether a record has one answer, without one to compare it with."""
+    return record["chosen"] is None or record["rejected"] is None
+
+
+def joined(records: Iterable[jsonl.Record]) -> Iterator[jsonl.Record]:
+    """Yield pairs, and those of the desirable with the undesirable answers to a prompt, one to one.
+
+    Answers that are left over follow alone.
+    """
+    alone: dict[str, tuple[list[jsonl.Record], list[jsonl.Record]]] = {}
+    for record in records:
+        if is_alone(record):
+            sides = alone.setdefault(fingerprint(record["messages"]), ([], []))
+            sides[record["chosen"] is None].append(record)
+        else:
+            yield record
+    for good, bad in (both for sides in alone.values() for both in zip_longest(*sides)):
+        if good and bad:
+            name = fingerprint([good["messages"], good["chosen"], bad["rejected"]])
+            yield good | {"id": name, "rejected": bad["rejected"]}
+        else:
+            yield good or bad
+
+
 def pair_of(row: Any, characters: int) -> jsonl.Record:
     """A row as a record of data/preferences/: prompt and answers may be texts, messages or ShareGPT's turns.
+
+    A row with a `completion` and a `label` has one answer: chosen where it is true, else rejected; the
+    other is None.
 
     Raises:
         UnusableError: the reason why it is none.
@@ -92,11 +124,11 @@ def pair_of(row: Any, characters: int) -> jsonl.Record:
     if not isinstance(row, dict):
         raise UnusableError("wrong_type")
     messages = prompt_of(row)
-    chosen, rejected = (answer_of(field(row, side), messages) for side in ("chosen", "rejected"))
+    chosen, rejected = _answers(row, messages)
     if chosen == rejected:
         raise UnusableError("chosen_equals_rejected")
-    length = sum(len(message["content"]) for message in messages) + max(len(chosen), len(rejected))
-    if length > characters:
+    longest = max(len(chosen or ""), len(rejected or ""))
+    if sum(len(message["content"]) for message in messages) + longest > characters:
         raise UnusableError("too_long")
     question = next(message["content"] for message in messages if message["role"] == "user")
     return {
@@ -109,6 +141,16 @@ def pair_of(row: Any, characters: int) -> jsonl.Record:
         "source": "file",
         "scores": None,
     }
+
+
+def _answers(row: dict[str, Any], messages: list[dict[str, str]]) -> tuple[str | None, str | None]:
+    if "label" not in row or "chosen" in row:
+        chosen, rejected = (answer_of(field(row, side), messages) for side in ("chosen", "rejected"))
+        return chosen, rejected
+    label, answer = field(row, "label"), answer_of(field(row, "completion"), messages)
+    if not isinstance(label, bool):
+        raise UnusableError("wrong_type")
+    return (answer, None) if label else (None, answer)
 
 
 def divide(pairs: Iterable[jsonl.Record], settings: Prefer) -> dict[str, list[jsonl.Record]]:
@@ -133,15 +175,18 @@ def main(config: DictConfig) -> None:
     settings, account = build(config, "prefer"), Account("rows")
     rows = read(Path(settings.file), settings.megabytes)
     tested = {record["chunk"] for record in jsonl.read(TEST)}
-    pairs = list(usable(rows, settings.characters, account, tested))
+    pairs = list(joined(usable(rows, settings.characters, account, tested)))
     account.require(settings.keep_share, "prefer.keep_share")
     sides = divide(pairs, settings)
     for name, side in sides.items():
         jsonl.write(PREFERENCES / f"{name}.jsonl", side)
     counts = {name: len(side) for name, side in sides.items()}
-    groups = {"groups": len({pair["group"] for pair in pairs})}
+    alone = sum(map(is_alone, pairs))
+    groups = {"groups": len({pair["group"] for pair in pairs}), "unpaired": alone}
     write_json(METRICS, counts | groups | {"rows": account.as_dict()})
     print(f"prefer: {counts['train']} pairs to train, {counts['validation']} to validate")
+    if alone:
+        print(f"prefer: {alone} of these are one answer alone, from which objective=kto can learn")
     if account.dropped:
         print(f"prefer: {account.dropped.total()} of {account.total} rows are left out: {account.reasons()}")
 

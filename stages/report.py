@@ -28,6 +28,7 @@ METRICS = Path("metrics")
 ANSWERS = Path("evaluation")
 LEAKS = Path("data/leaks.jsonl")
 CURVES = Path("plots/train/plots/metrics")
+ALIGNMENT = Path("plots/align/plots/metrics")
 REPORT = Path("report")
 STAGES = ("tokenize", "train", "merge", "baseline", "evaluate", "audit", "diagnose", "retain")
 # Those that read documents, and ask about them.
@@ -37,6 +38,18 @@ LIBRARIES = ("folio", "torch", "transformers", "peft", "trl", "tokenizers", "num
 # The contexts in a word or two, for a picture's axis.
 SHORT = {"open": "with passage", "closed": "without passage", "trained": "trained, without"}
 MOST_PICTURES = 6
+# Curves of an alignment; behind them whatever its rewards, probes and control prefixes are called.
+ALIGNED = {
+    "loss": "loss",
+    "rewards/margins": "reward of chosen less rejected",
+    "rewards/accuracies": "share of pairs in the right order",
+    "logps/chosen": "chosen: log-probability of a token",
+    "logps/rejected": "rejected: log-probability of a token",
+    "reward": "reward",
+    "kl": "KL from the model of the start, nats",
+}
+NAMED = ("parts", "probes", "controls")
+MOST_CURVES = 18
 MOST_LEAKS = 50  # listed; all stand in data/leaks.jsonl
 MOST_TRANSITIONS = 10  # of each context
 MOST_REASONS = 12
@@ -123,9 +136,9 @@ def is_higher_better(scores: Mapping[str, Any], main: str) -> bool:
 # Training
 
 
-def curve(name: str) -> pictures.Curve | None:
+def curve(name: str, folder: Path = CURVES, stage: str = "train") -> pictures.Curve | None:
     """Steps and values of a training curve, without what is no number; None where it was not written."""
-    source = CURVES / f"{name}.tsv"
+    source = folder / f"{name}.tsv"
     if not source.is_file():
         return None
     with source.open(encoding="utf-8", newline="") as lines:
@@ -133,7 +146,9 @@ def curve(name: str) -> pictures.Curve | None:
     try:
         points = [(float(row["step"]), float(row[Path(name).name])) for row in rows]
     except (KeyError, TypeError, ValueError) as error:
-        raise FolioError(f"{source} is no training curve ({error}); run `dvc repro --force train`") from error
+        raise FolioError(
+            f"{source} is no training curve ({error}); run `dvc repro --force {stage}`"
+        ) from error
     points = [point for point in points if all(map(math.isfinite, point))]
     return ([step for step, _ in points], [value for _, value in points]) if points else None
 
@@ -148,7 +163,98 @@ def curves() -> dict[str, Any]:
     return {"picture": picture, "courses": {name: pictures.course(*one) for name, one in losses.items()}}
 
 
+# Alignment
+
+
+def alignment(config: DictConfig) -> dict[str, Any] | None:
+    """What was learnt of preferences or rewards after training; without an objective None, and nothing read.
+
+    Raises:
+        FolioError: a file of it is missing or damaged.
+    """
+    by_preferences = list(OmegaConf.select(config, "align.objectives") or [])
+    if not (by_preferences or OmegaConf.select(config, "reinforce.objectives")):
+        return None
+    found = read_json(METRICS / "align.json")
+    tallies = [(f"{label(key).capitalize()} that fit", found.get(key)) for key in ("pairs", "questions")]
+    tallies.append(("Mismatched answers", found.get("mismatched")))
+    drawn = None
+    if by_preferences and config.prefer.stages:
+        tallies.insert(0, ("Rows of the preference file", read_json(METRICS / "prefer.json")["rows"]))
+    elif by_preferences and config.pairs.models:
+        pairs = read_json(METRICS / "pairs.json")
+        tallies.insert(0, ("Questions answered", pairs["questions"]))
+        drawn = kinds(pairs)
+    return {
+        "objective": config.objective.name,
+        "counts": {key: found[key] for key in ("train", "validation", "steps", "best_step")},
+        "unit": "pair" if by_preferences else "question",
+        "rows": before_and_after(found["aligned"]),
+        "worse": by_preferences and found["aligned"]["loss"]["after"] > found["aligned"]["loss"]["before"],
+        "pictures": alignment_curves(),
+        "accounts": [counted(title, tally) for title, tally in tallies if tally],
+        "drawn": drawn,
+        "seen": not (by_preferences and config.prefer.stages),  # else they are of a file
+    }
+
+
+def before_and_after(aligned: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each figure before the first step and with the adapter that was kept, with intervals where known."""
+    parts = {"": aligned} | {f"{name}: ": one for name, one in aligned.get("controls", {}).items()}
+    plain = {"low": None, "high": None}
+    return [
+        {"figure": printable(f"{start}{label(name)}", 60), "difference": one.get("difference")}
+        | {side: one[side] if isinstance(one[side], dict) else {"value": one[side]} | plain
+           for side in ("before", "after")}
+        for start, part in parts.items()
+        for name, one in part.items()
+        if isinstance(one, dict) and "before" in one
+    ]  # fmt: skip
+
+
+def alignment_curves() -> list[dict[str, Any]]:
+    """A picture of each figure's course, of what was learnt from and of what was held out."""
+    sides = {side: ALIGNMENT / side for side in ("train", "validation")}
+    own = {
+        path.relative_to(folder).with_suffix("").as_posix()
+        for folder in sides.values()
+        for group in NAMED
+        for path in (folder / group).glob("*.tsv")
+    }
+    found = []
+    for name in (*ALIGNED, *sorted(own)):
+        both = {side: curve(name, folder, "align") for side, folder in sides.items()}
+        if known := {side: one for side, one in both.items() if one}:
+            title = ALIGNED.get(name) or label(name)
+            found.append({"name": title, "picture": pictures.alignment(title, known)})
+    return found[:MOST_CURVES]
+
+
+def kinds(pairs: Mapping[str, Any]) -> dict[str, Any]:
+    """Mean reward, its parts and the probes of the drawn answers, of either kind and of the references."""
+    names = [name for name in ("answers", "chosen", "rejected", "references") if pairs[name]["n"]]
+    flat = {
+        name: {"reward": pairs[name]["reward"]} | pairs[name]["parts"] | pairs[name]["probes"]
+        for name in names
+    }
+    figures = list(dict.fromkeys(figure for one in flat.values() for figure in one))
+    return {
+        "columns": [{"name": name, "n": pairs[name]["n"]} for name in names],
+        "rows": [
+            {"figure": printable(label(figure), 60), "values": [flat[name].get(figure) for name in names]}
+            for figure in figures
+        ],
+    }
+
+
 # Yield
+
+
+def counted(title: str, account: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table of yields: what went in, what was kept and why the rest was dropped."""
+    reasons = [(label(name), n) for name, n in account["dropped"].items()]
+    counts = {"title": title, "in": account["in"], "kept": account["kept"]}
+    return counts | {"dropped": reasons[:MOST_REASONS], "left": len(reasons[MOST_REASONS:])}
 
 
 def accounts(stages: Mapping[str, Any], sources: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -169,9 +275,7 @@ def accounts(stages: Mapping[str, Any], sources: Mapping[str, Any]) -> list[dict
     for title, stage, key in steps:
         account = told.get(stage, {}).get(key)
         if isinstance(account, dict) and "in" in account:
-            reasons = [(label(name), n) for name, n in account["dropped"].items()]
-            counts = {"title": title, "in": account["in"], "kept": account["kept"]}
-            found.append(counts | {"dropped": reasons[:MOST_REASONS], "left": len(reasons[MOST_REASONS:])})
+            found.append(counted(title, account))
     return found
 
 
@@ -333,6 +437,7 @@ def main(config: DictConfig) -> None:
     model = config.model.get("id") or config.model.get("path") or config.model.file
     facts["model"] = printable(model, 200)
     facts["method"] = config.method.name
+    facts["alignment"] = alignment(config)
     facts["settings"] = OmegaConf.to_yaml(config, resolve=True)
     write_text(REPORT / "index.html", page(facts))
     summary = render("summary.md", facts)

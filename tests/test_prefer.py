@@ -9,7 +9,7 @@ from stages import jsonl, prefer
 from stages.account import Account
 from stages.artifact import read_json
 from stages.errors import FolioError
-from stages.prefer import UnusableError, divide, pair_of, read, usable
+from stages.prefer import UnusableError, divide, joined, pair_of, read, usable
 from stages.settings.prefer import Prefer
 from tests.imports import ROOT
 
@@ -92,6 +92,49 @@ def test_every_row_is_kept_or_counted() -> None:
     assert len(list(usable(rows, 100, account))) == 1
     assert account.as_dict() == {
         "in": 5, "kept": 1, "dropped": {"duplicate": 1, "wrong_type": 1, "missing_field": 1, "no_json": 1},
+    }  # fmt: skip
+
+
+LABELLED = {"prompt": "Why?", "completion": "Because.", "label": True}
+
+
+def test_a_labelled_row_has_one_answer() -> None:
+    good, bad = (pair_of(LABELLED | {"label": label}, 100) for label in (True, False))
+    assert (good["chosen"], good["rejected"]) == ("Because.", None)
+    assert (bad["chosen"], bad["rejected"]) == (None, "Because.")
+    assert good["messages"] == bad["messages"] == ASKED
+    turns = {"prompt": ASKED, "completion": [said("assistant", "Because.")], "label": True}
+    assert pair_of(turns, 100) == good
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"label": None}, "missing_field"),
+        ({"label": 1}, "wrong_type"),
+        ({"label": "true"}, "wrong_type"),
+        ({"completion": None}, "missing_field"),
+        ({"completion": " "}, "empty_answer"),
+        ({"completion": "x" * 97}, "too_long"),
+    ],
+)
+def test_a_bad_labelled_row_has_its_reason(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnusableError, match=f"^{reason}$"):
+        pair_of(LABELLED | change, 100)
+
+
+def test_labelled_answers_to_a_prompt_become_pairs_and_the_others_stay_alone() -> None:
+    said_of = [("Because.", True), ("No.", False), ("So.", True), ("No.", False), ("So.", False)]
+    rows = [LABELLED | {"completion": text, "label": label} for text, label in said_of]
+    rows.append({"prompt": "Who?", "completion": "I.", "label": False})
+    account = Account("rows")
+    found = list(joined(usable([TEXTS | {"prompt": "How?"}, *rows], 100, account)))
+    assert [(pair["chosen"], pair["rejected"]) for pair in found] == [
+        ("Because.", "No."), ("Because.", "No."), ("So.", None), (None, "I."),
+    ]  # fmt: skip
+    assert found[1] == pair_of(TEXTS, 100)
+    assert account.as_dict() == {
+        "in": 7, "kept": 5, "dropped": {"duplicate": 1, "labelled_both_ways": 1}
     }  # fmt: skip
 
 
