@@ -43,9 +43,11 @@ SOURCES = sorted(path.stem for path in (ROOT / "conf/source").glob("*.yaml"))
 METRICS = sorted(path.stem for path in (ROOT / "conf/metric").glob("*.yaml"))
 REWARDS = {path.relative_to(ROOT) for path in (ROOT / "stages/reward").glob("[a-z]*.py")}
 PAIRS_DEPS = PIPELINE["pairs"]["do"]["deps"]
+# Stages that are there when they are asked for, and need no recipe.
+PUBLISHING = ("publish", "export", "push")
 OBJECTIVES = sorted(path.stem for path in (ROOT / "conf/objective").glob("*.yaml") if path.stem != "none")
 # Stages whose deps depend on what is chosen; each has a test of its own.
-OF_CHOICE = ("compose", "gather", "score", "ablate", "vary", "pairs", "prefer", "align")
+OF_CHOICE = ("compose", "gather", "score", "ablate", "vary", "pairs", "prefer", "align", *PUBLISHING)
 SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
 
 
@@ -139,6 +141,13 @@ def test_the_imports_of_pairs_are_its_deps(config: DictConfig) -> None:
     ]
     script = Path("stages/pairs.py")
     assert expand(map(Path, named)) == closure({script} | built(script, config) | REWARDS)
+
+
+@pytest.mark.parametrize("stage", PUBLISHING)
+def test_the_imports_of_publishing_are_its_deps(stage: str, config: DictConfig) -> None:
+    named = [dep.replace("${model.name}", config.model.name) for dep in PIPELINE[stage]["do"]["deps"]]
+    script = Path(f"stages/{stage}.py")
+    assert expand(map(Path, named)) == closure({script} | built(script, config))
 
 
 def test_a_reward_by_a_classifier_brings_its_weights_and_the_code_that_finds_them() -> None:
@@ -280,6 +289,8 @@ def test_params_yaml_is_what_conf_composes_to(config: DictConfig) -> None:
         "tabulate",
         "score",
         "report",
+        "publish",
+        "push",
         "compose",
         "sweep",
         "crossvalidate",

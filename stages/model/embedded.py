@@ -37,12 +37,20 @@ class Embedded(Option):
         """The package must be installed."""
         _ = self.identity
 
-    def folder(self) -> Path:
-        """Return the model's folder, de-quantised on first use."""
-        identity = self.identity
+    def weights(self) -> Path:
+        """Return the GGUF file.
+
+        Raises:
+            FolioError: the package is not installed, or carries no folder.
+        """
+        _ = self.identity
         # Found, not imported: the package's own code needs a program that Folio does not.
         spec = importlib.util.find_spec(self.package.replace("-", "_"))
         places = spec.submodule_search_locations if spec else None
         if not places:
             raise FolioError(f"the package {self.package} (model.package) carries no folder")
-        return gguf.as_folder(Path(places[0]) / self.file, identity)
+        return Path(places[0]) / self.file
+
+    def folder(self) -> Path:
+        """Return the model's folder, de-quantised on first use."""
+        return gguf.as_folder(self.weights(), self.identity)

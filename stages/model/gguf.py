@@ -22,7 +22,7 @@ class Gguf(Option):
         Raises:
             FolioError: there is no such file.
         """
-        path = Path(self.path).expanduser()
+        path = self.weights()
         if not path.is_file():
             raise FolioError(f"the GGUF file {path} is missing; set model.path to an existing file")
         return file_identity(path)
@@ -31,6 +31,10 @@ class Gguf(Option):
         """The file must be there."""
         _ = self.identity
 
+    def weights(self) -> Path:
+        """Return the GGUF file."""
+        return Path(self.path).expanduser()
+
     def folder(self) -> Path:
         """Return the model's folder, de-quantised on first use."""
-        return as_folder(Path(self.path).expanduser(), self.identity)
+        return as_folder(self.weights(), self.identity)

@@ -6,7 +6,8 @@ from stages.errors import FolioError
 from stages.option import Dtype, Option, setting
 
 # Weights as safetensors alone, and no Python: nothing that is downloaded is executed.
-WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt"]
+# The card (README.md) names the licence.
+WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt", "README.md"]
 
 
 @setting
