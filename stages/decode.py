@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,31 @@ class Decoder:
                     past.batch_select_indices(rows)
         done = [draft.completion() for draft in drafts]
         return [done[i : i + samples] for i in range(0, len(done), samples)]
+
+    def stream(
+        self, prompt: Sequence[int], stop: Sequence[int], max_new_tokens: int, **sampling: Any
+    ) -> Iterator[Completion]:
+        """Yield a prompt's completion so far every SEGMENT tokens, the last one whole.
+
+        It is the one that `complete` gives. Nothing is computed between two pieces, so that a caller who
+        wants no more stops the model; each piece may be asked for by another thread.
+        """
+        import torch
+
+        from stages.growing import growing
+
+        with torch.inference_mode():
+            ids, mask = self._padded([prompt])
+            past = growing(self._read(ids, mask))
+        draft, room = _Draft(), max_new_tokens
+        while draft.stop is None and room > 0:
+            # Entered for each piece: the mode is a thread's, and would be the caller's between them.
+            with torch.inference_mode():
+                ids, mask, past, log_probs = self._go_on(ids, mask, past, min(room, SEGMENT), stop, sampling)
+            new = log_probs.shape[1]
+            room -= new
+            draft.add(ids[0, -new:].tolist(), log_probs[0].tolist(), stop)
+            yield draft.completion()
 
     def _go_on(
         self,
@@ -227,7 +252,7 @@ class _Draft:
 
     def completion(self) -> Completion:
         mean = math.fsum(self.log_probs) / len(self.log_probs) if self.log_probs else 0.0
-        return Completion(self.ids, self.stop, mean)
+        return Completion([*self.ids], self.stop, mean)
 
 
 class _Recorder:

@@ -53,8 +53,13 @@ def content_words(text: str, language: str) -> set[str]:
     counts as a word, without hiragana, which is mostly grammar. `language` is an ISO 639-1 code; it
     decides which words are left out as function words.
     """
+    return set(content_terms(text, language))
+
+
+def content_terms(text: str, language: str) -> list[str]:
+    """The same words, each as often as it stands in the text."""
     functions = _function_words(language)
-    return {_stem(word) for word in _words(plain(text), language) if word not in functions}
+    return [_stem(word) for word in _words(plain(text), language) if word not in functions]
 
 
 def count(text: str) -> int:

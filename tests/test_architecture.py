@@ -249,7 +249,7 @@ def test_conf_files_and_option_modules_match_one_to_one() -> None:
 
 def test_every_block_of_settings_has_a_module_and_every_stage_a_block() -> None:
     blocks = {path.stem for path in (ROOT / "stages/settings").glob("*.py")} - {"__init__"}
-    assert blocks == set(SCRIPTS.values()) - {"compose", "tabulate"} | {"sweep"}
+    assert blocks == set(SCRIPTS.values()) - {"compose", "tabulate"} | {"sweep", "ask"}
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -294,6 +294,8 @@ def test_params_yaml_is_what_conf_composes_to(config: DictConfig) -> None:
         "compose",
         "sweep",
         "crossvalidate",
+        "ask",
+        "chat",
     ],
 )
 def test_a_stage_that_does_not_compute_never_imports_torch(stage: str) -> None:
