@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from stages.errors import FolioError
+from stages.language_model import context
+
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
@@ -62,7 +65,10 @@ class Decoder:
 
         Each prompt is read once, whatever the number of samples, and what is finished leaves the batch
         every SEGMENT tokens. `sampling` goes to transformers' `generate`; decoding is greedy unless it
-        says `do_sample`.
+        says `do_sample`. A completion is cut off where the model's context ends.
+
+        Raises:
+            FolioError: a prompt is longer than the model's context.
         """
         import torch
 
@@ -91,21 +97,23 @@ class Decoder:
             if samples > 1:
                 past.batch_repeat_interleave(samples)
                 ids, mask = ids.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
-            going, room = list(range(len(drafts))), max_new_tokens
-            while going and room > 0:
-                ids, mask, past, log_probs = self._go_on(ids, mask, past, min(room, SEGMENT), stop, sampling)
-                new = ids[:, -log_probs.shape[1] :].tolist()
-                room -= log_probs.shape[1]
-                for draft, row, chosen in zip(
-                    (drafts[i] for i in going), new, log_probs.tolist(), strict=True
-                ):
-                    draft.add(row, chosen, stop)
-                left = [at for at, i in enumerate(going) if drafts[i].stop is None]
-                some_ended, going = len(left) < len(going), [going[at] for at in left]
-                if some_ended and going and room > 0:
+            # What each row may write: a model that learns positions has none behind its context.
+            rooms = [min(max_new_tokens, context(self._model) - length) for length in mask.sum(1).tolist()]
+            going, written = list(range(len(drafts))), 0
+            while True:
+                left = [at for at, i in enumerate(going) if drafts[i].stop is None and rooms[i] > written]
+                if not left:
+                    break
+                if len(left) < len(going):
                     rows = torch.tensor(left, device=ids.device)
-                    ids, mask = ids[rows], mask[rows]
+                    ids, mask, going = ids[rows], mask[rows], [going[at] for at in left]
                     past.batch_select_indices(rows)
+                count = min(SEGMENT, int(min(rooms[i] for i in going)) - written)
+                ids, mask, past, log_probs = self._go_on(ids, mask, past, count, stop, sampling)
+                new = ids[:, -log_probs.shape[1] :].tolist()
+                written += log_probs.shape[1]
+                for i, row, chosen in zip(going, new, log_probs.tolist(), strict=True):
+                    drafts[i].add(row, chosen, stop)
         done = [draft.completion() for draft in drafts]
         return [done[i : i + samples] for i in range(0, len(done), samples)]
 
@@ -166,6 +174,12 @@ class Decoder:
         """Ids and mask of the prefix and each prompt, on the model's device."""
         import torch
 
+        longest = len(self._prefix) + max(map(len, prompts))
+        if longest > context(self._model):
+            raise FolioError(
+                f"a prompt has {longest} tokens, more than the {context(self._model)} that the model sees; "
+                "choose a model with a longer context, or shorter chunks (splitter.maximum)"
+            )
         ids, mask = left_pad(prompts, self._pad)
         shared = torch.tensor(self._prefix, dtype=torch.long).expand(len(prompts), -1)
         ids, mask = torch.cat([shared, ids], dim=1), torch.cat([torch.ones_like(shared), mask], dim=1)

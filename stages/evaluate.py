@@ -16,7 +16,7 @@ from stages.contenders import load
 from stages.decode import Completion, Decoder
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.language_model import stop_tokens
+from stages.language_model import context, stop_tokens
 from stages.option import build
 from stages.prompt import answer_ids, prompt_ids
 from stages.settings.evaluate import Evaluate
@@ -141,6 +141,25 @@ def sample(pairs: Sequence[jsonl.Record], most: int, account: Account) -> list[j
     return kept
 
 
+def fitting(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    pairs: Sequence[jsonl.Record],
+    account: Account,
+) -> list[jsonl.Record]:
+    """The pairs that fit the model's context with their passage; the others are dropped and counted."""
+    kept = []
+    for pair in pairs:
+        answers = [answer_ids(tokenizer, text) for text in (pair["answer"], *pair.get("options", ()))]
+        prompt = prompt_ids(tokenizer, pair["question"], pair["passage"])
+        if len(prompt) + max(map(len, answers)) <= context(model):
+            kept.append(pair)
+    if lost := len(pairs) - len(kept):
+        account.kept -= lost
+        account.drop("too_long", lost)
+    return kept
+
+
 def figures(account: Account, answers: Sequence[jsonl.Record], seconds: float) -> dict[str, Any]:
     """What stands in metrics/baseline.json and metrics/evaluate.json.
 
@@ -167,6 +186,11 @@ def main(config: DictConfig) -> None:
     again = Account("questions")
     trained = sample(list(jsonl.read(TRAINED)), settings.maximum_trained, again)
     model, tokenizer = load(build(config, "model"), settings.model, settings.bits, "evaluate.bits")
+    test, trained = (
+        fitting(model, tokenizer, pairs, tally) for pairs, tally in ((test, account), (trained, again))
+    )
+    if not test:
+        raise FolioError(f"no held-out question fits the model's context of {context(model)} tokens")
     set_seed(settings.seed)
     start = time.perf_counter()
     asked = cells(test, trained)

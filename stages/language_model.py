@@ -67,6 +67,13 @@ def _quiet() -> None:
     transformers_logging.disable_progress_bar()
 
 
+def _reason(error: Exception) -> str:
+    """What transformers says, but for its advice to let a model's own code run."""
+    if "trust_remote_code" in str(error):
+        return "it needs Python code of its own, which Folio does not run; choose one that transformers knows"
+    return str(error)
+
+
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     """Load a tokenizer with a padding token, padding on the left as generation needs it.
 
@@ -81,7 +88,9 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
             folder, padding_side="left", local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError) as error:
-        raise FolioError(f"{folder} holds no tokenizer that transformers can read: {error}") from error
+        raise FolioError(
+            f"{folder} holds no tokenizer that transformers can read: {_reason(error)}"
+        ) from error
     if not tokenizer.chat_template:
         raise FolioError(f"the tokenizer in {folder} has no chat template; choose an instruct model")
     if tokenizer.pad_token is None:
@@ -110,8 +119,21 @@ def load_model(folder: Path, dtype: str, **quantization: Any) -> "PreTrainedMode
             **quantization,
         )
     except (OSError, ValueError) as error:
-        raise FolioError(f"the model in {folder} cannot be loaded: {error}") from error
+        raise FolioError(f"the model in {folder} cannot be loaded: {_reason(error)}") from error
     return model.eval()
+
+
+def context(model: "PreTrainedModel") -> float:
+    """The most tokens that the model was made for; endless where its config names no number."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None) or float("inf")
+
+
+def saved_context(folder: Path) -> float:
+    """The same of a model that is not loaded."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return getattr(config.get_text_config(), "max_position_embeddings", None) or float("inf")
 
 
 def listed(ids: int | list[int] | None) -> list[int]:

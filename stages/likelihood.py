@@ -79,8 +79,13 @@ def pair_cost(model: Any) -> float:
     if config._attn_implementation == NAME:
         return 0.0
     head = model.get_output_embeddings()
-    layers = [m for m in model.modules() if hasattr(m, "in_features") and m is not head]
-    products: int = sum(layer.in_features * layer.out_features for layer in layers)
+    # GPT-2's layers, transformers' Conv1D, call their sizes nx and nf.
+    sizes = [
+        (getattr(m, "in_features", None) or getattr(m, "nx", 0), getattr(m, "out_features", None) or m.nf)
+        for m in model.modules()
+        if m is not head and (hasattr(m, "in_features") or hasattr(m, "nx"))
+    ]
+    products: int = sum(before * after for before, after in sizes)
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     # Two products of the heads' width for each pair and layer; a masked pair is computed as well.
     attention: int = 2 * config.num_hidden_layers * config.num_attention_heads * width

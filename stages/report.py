@@ -19,6 +19,7 @@ from stages.conclusion import CONTEXTS, conclude, digits, forgot, general, leadi
 from stages.contrast import changes, drawn, examples, order, paired, patterns, shown, transitions
 from stages.entry import SECONDS, entrypoint
 from stages.errors import FolioError
+from stages.fertility import table as table_of
 from stages.option import build
 from stages.printable import label, printable
 from stages.settings.report import Report
@@ -247,6 +248,14 @@ def kinds(pairs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def tokenizers(model: str) -> list[dict[str, Any]]:
+    """Fertility of the model's own tokenizer and of another, where this run has trained one."""
+    source = METRICS / "create.json"
+    if model != "scratch" or not source.is_file():
+        return []
+    return [row | {"tokenizer": printable(row["tokenizer"], 200)} for row in table_of(read_json(source))]
+
+
 # Yield
 
 
@@ -438,6 +447,7 @@ def main(config: DictConfig) -> None:
     facts["model"] = printable(model, 200)
     facts["method"] = config.method.name
     facts["alignment"] = alignment(config)
+    facts["fertility"] = tokenizers(config.model.name)
     facts["settings"] = OmegaConf.to_yaml(config, resolve=True)
     write_text(REPORT / "index.html", page(facts))
     summary = render("summary.md", facts)

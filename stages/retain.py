@@ -15,7 +15,7 @@ from stages.artifact import write_json
 from stages.contenders import load
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.language_model import load_tokenizer
+from stages.language_model import load_tokenizer, saved_context
 from stages.metric.perplexity import Perplexity
 from stages.option import build
 from stages.score import cell, values
@@ -167,8 +167,9 @@ def main(config: DictConfig) -> None:
     """Write evaluation/retain.jsonl and metrics/retain.json."""
     settings, source, account = build(config, "retain"), build(config, "model"), Account("texts")
     texts = read(Path(settings.texts))
-    tokenizer = load_tokenizer(source.folder())
-    kept, rows, truncated = encode(tokenizer, texts, settings.maximum_tokens, account)
+    folder = source.folder()
+    tokenizer, most = load_tokenizer(folder), int(min(settings.maximum_tokens, saved_context(folder)))
+    kept, rows, truncated = encode(tokenizer, texts, most, account)
     if not kept:
         raise FolioError(
             f"{settings.texts} holds no text of two tokens or more; name another as retain.texts"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import pad
+from torch.nn.functional import dropout, pad
 
 # The name under which transformers finds it.
 NAME = "folio_tree"
@@ -53,18 +53,16 @@ def attend(
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     lines = getattr(attention_mask, "folio_tree", None)
-    if lines is None or rest.get("position_bias") is not None or rest.get("dropout"):
+    if lines is None or rest.get("position_bias") is not None:
         whole: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, **rest
         )
         return whole
     groups = getattr(module, "num_key_value_groups", 1)
-    scale = rest.get("scaling") or query.shape[-1] ** -0.5
+    how = rest.get("scaling") or query.shape[-1] ** -0.5, groups, rest.get("dropout") or 0.0
     done = []
     for line, segments in enumerate(lines):
-        parts = [
-            _segment(query[line], key[line], value[line], segment, (scale, groups)) for segment in segments
-        ]
+        parts = [_segment(query[line], key[line], value[line], segment, how) for segment in segments]
         filled = segments[-1].stop if segments else 0
         # What pads a line sees nothing and is seen by nothing.
         parts.append(query.new_zeros(query.shape[2] - filled, query.shape[1], value.shape[3]))
@@ -73,10 +71,14 @@ def attend(
 
 
 def _segment(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segment: Segment, how: tuple[float, int]
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    segment: Segment,
+    how: tuple[float, int, float],
 ) -> torch.Tensor:
     """Softmax of the products, in fp32, as transformers' eager attention: [heads, tokens, size] each."""
-    scale, groups = how
+    scale, groups, dropped = how
     count = segment.stop - segment.start
     q = pad(query[:, segment.start : segment.stop], (0, 0, 0, len(segment.mask) - count))
     k, v = key.index_select(1, segment.seen), value.index_select(1, segment.seen)
@@ -85,4 +87,6 @@ def _segment(
     bias = torch.zeros_like(segment.mask, dtype=q.dtype).masked_fill(~segment.mask, torch.finfo(q.dtype).min)
     scores = torch.baddbmm(bias.expand(len(q), -1, -1), q, k.transpose(1, 2), alpha=scale)
     shares = scores.softmax(-1, dtype=torch.float32).to(q.dtype)
+    if dropped:  # in training alone; what rows share loses the same of its attention for all of them
+        shares = dropout(shares, dropped)
     return torch.bmm(shares, v)[:, :count].transpose(0, 1)

@@ -47,7 +47,18 @@ PAIRS_DEPS = PIPELINE["pairs"]["do"]["deps"]
 PUBLISHING = ("publish", "export", "push")
 OBJECTIVES = sorted(path.stem for path in (ROOT / "conf/objective").glob("*.yaml") if path.stem != "none")
 # Stages whose deps depend on what is chosen; each has a test of its own.
-OF_CHOICE = ("compose", "gather", "score", "ablate", "vary", "pairs", "prefer", "align", *PUBLISHING)
+OF_CHOICE = (
+    "compose",
+    "gather",
+    "create",
+    "score",
+    "ablate",
+    "vary",
+    "pairs",
+    "prefer",
+    "align",
+    *PUBLISHING,
+)
 SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
 
 

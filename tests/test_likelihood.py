@@ -9,9 +9,9 @@ from transformers import AutoModelForCausalLM
 
 from stages.likelihood import Labelled, label_losses, obstacle, pair_cost
 from stages.method.lora import Lora
-from stages.packing import Packing, pack
+from stages.packing import Packing, inputs, lay_out, pack
 from stages.tokens import Row
-from stages.tree_attention import register
+from stages.tree_attention import attend, register
 from tests import tiny
 
 PASSAGE = [1, 5, 9, 20, 33, 7]
@@ -179,3 +179,23 @@ def test_the_cost_of_a_pair_is_worked_out_from_the_models_shape(tmp_path: Path) 
     # Per layer four products of 64 by 64 and three of 64 by 128, against 2 * 64 for a pair,
     # which counts twice.
     assert pair_cost(model) == pytest.approx(2 * (2 * 64) / (4 * 64 * 64 + 3 * 64 * 128))
+
+
+def test_dropout_in_a_tree_takes_its_share_of_the_attention_and_scales_the_rest() -> None:
+    layout = lay_out(inputs(ROWS), 0, 0.0, "prefix")
+    mask, width = layout.masked(), layout.ids.shape[1]
+    torch.manual_seed(0)
+    states = [torch.randn(1, 2, width, 8) for _ in range(3)]
+    module = SimpleNamespace(num_key_value_groups=1)
+
+    def attended(share: float, value: torch.Tensor) -> torch.Tensor:
+        return attend(module, states[0], states[1], value, mask, dropout=share)[0]
+
+    # Values of one: each token's attention sums to one, and with dropout to one in the mean.
+    ones = torch.ones_like(states[2])
+    real = layout.parts[0][-1].stop  # behind it there is padding
+    assert torch.allclose(attended(0.0, ones)[0, :real], torch.ones(real, 2, 8))
+    draws = torch.stack([attended(0.5, ones)[0, :real, :, 0] for _ in range(2000)])
+    assert torch.allclose(draws.mean(0), torch.ones(real, 2), atol=0.15)
+    # The first token sees itself alone: all of its attention goes, or comes back twice.
+    assert set(draws[:, 0].unique().tolist()) == {0.0, 2.0}

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from stages import entry, jsonl
 from stages.artifact import read_json, write_json, write_text
 from stages.errors import FolioError
-from stages.report import curve, gather, is_higher_better, page, settling, table, unread
+from stages.report import curve, gather, is_higher_better, page, settling, table, tokenizers, unread
 from stages.settings.report import Report
 from stages.template import one_line, render
 from tests.imports import ROOT
@@ -28,7 +28,7 @@ from tests.runs import CONTEXTS, METRICS, SQUAD, cell, write_run
 
 PLANTED = "<script>alert(1)</script>"
 SETTINGS = Report(main="squad.f1", forgetting=0.05, answers=500, examples=3)
-OWN = {"model": "some/model", "method": "lora", "settings": "seed: 0\n"}
+OWN = {"model": "some/model", "method": "lora", "fertility": [], "settings": "seed: 0\n"}
 
 
 class Reader(HTMLParser):
@@ -303,6 +303,30 @@ def test_a_run_that_did_not_measure_the_main_figure_has_a_page(run: Path) -> Non
 def test_without_curves_the_page_says_so(run: Path) -> None:
     shutil.rmtree("plots")
     assert "No curve was written." in Reader(page(facts())).words
+
+
+def test_a_tokenizer_of_ones_own_is_compared_where_this_run_has_trained_it(run: Path) -> None:
+    figures = {"tokens": 30, "unknown": 0, "per_word": 1.5, "per_character": 0.25, "per_byte": 0.24}
+    none = dict.fromkeys(("per_word", "per_character", "per_byte"))
+    side = {"texts": 9, "words": 20, "own": figures, "stock": figures | {"per_word": 1.25, "unknown": 3}}
+    empty = {"texts": 0, "words": 0} | dict.fromkeys(("own", "stock"), {"tokens": 0, "unknown": 0} | none)
+    made = {"stock": PLANTED, "vocabularies": {"own": 4000, "stock": 49152}}
+    write_json(run / "metrics/create.json", made | {"fertility": {"train": side, "held_out": empty}})
+    # The file of an earlier run says nothing of a model that was not made here.
+    assert tokenizers("embedded") == []
+    values = facts(fertility=tokenizers("scratch"))
+    words = Reader(page(values)).words
+    assert "training texts own 4,000 1.500 0.250 0.240 0 20 words" in words
+    assert "held-out texts own 4,000 – – – 0 0 words" in words
+    assert PLANTED not in page(values)
+    summary = render("summary.md", values)
+    assert (
+        "Tokenizer own, 4000 tokens: 1.500 tokens per word of the training texts (n = 20 words)." in summary
+    )
+    assert PLANTED not in summary
+    assert "held-out texts (n" not in summary
+    (run / "metrics/create.json").unlink()
+    assert tokenizers("scratch") == []
 
 
 # the summary

@@ -1,19 +1,15 @@
 """A model on this machine answers questions from their passages alone."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from stages import cache
 from stages.decode import Decoder
-from stages.language_model import load_model, load_tokenizer, stop_tokens
+from stages.language_model import context, load_model, load_tokenizer, stop_tokens
 from stages.ledger import Ledger
 from stages.option import LocalModel, setting
 from stages.prompt import prompt_ids, question_text
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 # Raised when the way of asking changes, so that the ledger's older replies no longer count.
 FORM = 1
@@ -56,7 +52,7 @@ class Local(LocalModel):
         folder = self.model.folder()
         tokenizer, model = load_tokenizer(folder), load_model(folder, self.model.dtype)
         prompts = {key: prompt_ids(tokenizer, asked, passage) for key, (passage, asked) in missing.items()}
-        longest = _context(model) - self.maximum_tokens
+        longest = context(model) - self.maximum_tokens
         yield {key: None for key, ids in prompts.items() if len(ids) > longest}
         # Similar lengths together, the longest first: too large a batch fails at once, not at the end.
         order = sorted((-len(ids), key) for key, ids in prompts.items() if len(ids) <= longest)
@@ -66,9 +62,3 @@ class Local(LocalModel):
             rows = decoder.complete([prompts[key] for key in batch], stop, self.maximum_tokens)
             texts = tokenizer.batch_decode([row.ids for (row,) in rows], skip_special_tokens=True)
             yield {key: text.strip() for key, text in zip(batch, texts, strict=True)}
-
-
-def _context(model: "PreTrainedModel") -> float:
-    """The most tokens that the model was made for; endless where its config names no number."""
-    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return most or float("inf")

@@ -1,3 +1,5 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,15 @@ def test_an_unknown_dtype_is_named() -> None:
 def test_auto_computes_in_bf16_only_where_the_processor_does() -> None:
     fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     assert pick_dtype("auto", CPU) == (torch.bfloat16 if fast else torch.float32)
+
+
+def test_a_model_that_needs_code_of_its_own_is_refused_without_advice_to_run_it(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    shutil.copytree(tiny_model, tmp_path / "own")
+    own = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Model"}}
+    (tmp_path / "own/config.json").write_text(json.dumps(own), encoding="utf-8")
+    (tmp_path / "own/own.py").write_text("raise SystemExit('it ran')", encoding="utf-8")
+    with pytest.raises(FolioError, match="needs Python code of its own, which Folio does not run") as raised:
+        load_model(tmp_path / "own", "float32")
+    assert "trust_remote_code" not in str(raised.value)
