@@ -28,13 +28,13 @@ from stages.prompt import prompt_ids
 from stages.tree_attention import register
 
 
-def one_at_a_time(model: Any, tokenizer: Any, asked: list[Cell], most: int) -> list[str]:
+def one_at_a_time(model: Any, tokenizer: Any, form: Any, asked: list[Cell], most: int) -> list[str]:
     """Each question by transformers' own generate, alone."""
     import torch
 
     answers = []
     for pair, context in asked:
-        ids = prompt_ids(tokenizer, pair["question"], pair["passage"] if context == "open" else None)
+        ids = prompt_ids(tokenizer, form, pair, context == "open")
         with torch.inference_mode():
             said = model.generate(
                 torch.tensor([ids], device=model.device),
@@ -57,11 +57,11 @@ def squad_pairs(source: Path, most: int) -> list[jsonl.Record]:
     ]  # fmt: skip
 
 
-def batch_mib(model: Any, tokenizer: Any, asked: list[Cell], settings: Any) -> float:
+def batch_mib(model: Any, tokenizer: Any, form: Any, asked: list[Cell], settings: Any) -> float:
     """Keys and values of the longest batch, prompts and answers, as the stage fills its batches at most."""
     config = model.config.get_text_config()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    prompts = [prompt_ids(tokenizer, p["question"], p["passage"] if c == "open" else None) for p, c in asked]
+    prompts = [prompt_ids(tokenizer, form, p, c == "open") for p, c in asked]
     longest = sorted(map(len, prompts))[-settings.batch :]
     columns = len(longest) * (longest[-1] + settings.maximum_tokens)
     each = 2 * config.num_hidden_layers * config.num_key_value_heads * size * model.dtype.itemsize
@@ -79,17 +79,17 @@ def main() -> None:
     with initialize_config_dir(CONF, version_base="1.3"):
         batch = [f"evaluate.batch={options.batch}"] if options.batch else []
         config = compose("config", [f"model.dtype={options.dtype}", "evaluate.model=base", *batch])
-    settings, source = build(config, "evaluate"), build(config, "model")
+    settings, source, form = (build(config, key) for key in ("evaluate", "model", "format"))
     tokenizer = load_tokenizer(source.folder())
     model = load_model(source.folder(), source.dtype, attn_implementation=register())
     pairs = squad_pairs(options.xquad, options.most) if options.xquad else [*jsonl.read(options.questions)]
     asked = cells(pairs[: options.most], [])
-    one_at_a_time(model, tokenizer, asked[:1], 1)  # weights are read from their file on first use
+    one_at_a_time(model, tokenizer, form, asked[:1], 1)  # weights are read from their file on first use
     loaded = peak_mib()
     start = time.perf_counter()
-    together = [row["answer"] for row in ask(model, tokenizer, asked, settings)]
+    together = [row["answer"] for row in ask(model, tokenizer, form, asked, settings)]
     middle, peak = time.perf_counter(), peak_mib()
-    alone = one_at_a_time(model, tokenizer, asked, settings.maximum_tokens)
+    alone = one_at_a_time(model, tokenizer, form, asked, settings.maximum_tokens)
     seconds = middle - start, time.perf_counter() - middle
     same = sum(a == b for a, b in zip(together, alone, strict=True))
     figures = {
@@ -101,7 +101,7 @@ def main() -> None:
         "peak_mib": round(peak),
         "loaded_mib": round(loaded),
         "peak_against_model_and_batch": round(
-            peak / (loaded + batch_mib(model, tokenizer, asked, settings)), 3
+            peak / (loaded + batch_mib(model, tokenizer, form, asked, settings)), 3
         ),
     }
     print(json.dumps(figures | {"batch": settings.batch, "dtype": options.dtype}))

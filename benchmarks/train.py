@@ -72,12 +72,13 @@ def questions(source: Path, passages: int) -> Iterator[tuple[str, int, str, str,
         raise FolioError(f"{source} (--xquad) is no file in SQuAD's format: {error!r}") from error
 
 
-def squad_rows(source: Path, passages: int, model: Path) -> list[tokens.Row]:
+def squad_rows(source: Path, passages: int, model: Path, form: Any) -> list[tokens.Row]:
     """The questions of the first passages as rows, each with its passage in the prompt."""
     tokenizer = load_tokenizer(model)
     return [
         tokens.Row(
-            name, str(number), "open", answer, prompt_ids(tokenizer, question, passage),
+            name, str(number), "open", answer,
+            prompt_ids(tokenizer, form, {"question": question, "passage": passage}, True),
             answer_ids(tokenizer, answer),
         )
         for name, number, passage, question, answer in questions(source, passages)
@@ -183,9 +184,10 @@ def main() -> None:
     words = overrides(options)
     with initialize_config_dir(CONF, version_base="1.3"):
         # De-quantised here on first use: no contender's memory is to hold that.
-        model = build(compose("config", words), "model").folder()
+        config = compose("config", words)
+        model = build(config, "model").folder()
     if options.rows == "xquad":
-        rows = squad_rows(options.xquad, options.passages, model)
+        rows = squad_rows(options.xquad, options.passages, model, build(config, "format"))
     else:
         rows = tokens.read(options.pairs / "train.parquet")
     with tempfile.TemporaryDirectory() as place:

@@ -13,6 +13,7 @@ from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.evaluate import TEST, ask, cells, sample
 from stages.figure import Metric
+from stages.formatted import formatted
 from stages.language_model import load_tokenizer, pick_device
 from stages.option import build
 from stages.score import cell, values
@@ -111,13 +112,14 @@ def main(config: DictConfig) -> None:
     """Write evaluation/trained.jsonl and metrics/ablate.json."""
     from transformers import set_seed
 
-    asking, method, source = (build(config, key) for key in ("evaluate", "method", "model"))
+    asking, method, form = (build(config, key) for key in ("evaluate", "method", "format"))
+    source = formatted(form, build(config, "model"))
     seed = build(config, "ablate").seed
     account = Account("questions")
     test = sample(list(jsonl.read(TEST)), asking.maximum_questions, account)
     set_seed(asking.seed)
     tokenizer = load_tokenizer(source.folder())
-    said = ask(trained(method, source), tokenizer, cells(test, []), asking)
+    said = ask(trained(method, source), tokenizer, form, cells(test, []), asking)
     jsonl.write(ANSWERS / "trained.jsonl", [row | {"model": "trained"} for row in said])
     answers = {
         model: [row for row in jsonl.read(ANSWERS / f"{file}.jsonl") if row["context"] != "trained"]

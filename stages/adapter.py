@@ -1,5 +1,6 @@
 """What training methods share: the form that train and merge rely on, and low-rank adapters."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -33,8 +34,11 @@ class Method(Option, ABC):
         """The dtype that the base model is loaded in to be trained."""
 
     @abstractmethod
-    def attach(self, model: "PreTrainedModel") -> Any:
-        """Return the model to be trained, in which what learns requires gradients and is float32."""
+    def attach(self, model: "PreTrainedModel", new_tokens: Sequence[int] = ()) -> Any:
+        """Return the model to be trained, in which what learns requires gradients and is float32.
+
+        The embeddings of `new_tokens`, ids that the base model did not come with, learn in any case.
+        """
 
     @abstractmethod
     def parameters(self, model: Any) -> tuple[int, int]:
@@ -91,27 +95,19 @@ class Adapter(Method):
         """The source's own: frozen weights need no more."""
         return source_dtype
 
-    def attach(self, model: "PreTrainedModel") -> Any:
+    def attach(self, model: "PreTrainedModel", new_tokens: Sequence[int] = ()) -> Any:
         """Return the model with fresh, trainable adapters.
 
         Raises:
             FolioError: a named module is not in the model, or cannot be learnt in this way.
         """
-        from peft import LoraConfig, get_peft_model
+        from peft import get_peft_model
 
-        config = LoraConfig(
-            r=self.r,
-            lora_alpha=self.alpha,
-            lora_dropout=self.dropout,
-            bias=self.bias,
-            target_modules=self._targets(model),
-            modules_to_save=list(self.modules_to_save) or None,
-            ensure_weight_tying=self._saves_tied(model),
-            task_type="CAUSAL_LM",
-            **self.variant(),
-        )
+        config = self._config(model, new_tokens)
         try:
-            adapted = get_peft_model(model, config)
+            with warnings.catch_warnings():  # GPT-2's layers store their weights the other way: peft sees it
+                warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+                adapted = get_peft_model(model, config)
         except (ValueError, TypeError, RuntimeError) as error:
             # peft's words may hold the whole layout of a module.
             reason = " ".join(str(error).split())[:300]
@@ -119,9 +115,49 @@ class Adapter(Method):
                 f"method.target_modules={self.target_modules} and "
                 f"method.modules_to_save={self.modules_to_save} do not fit this model: {reason}"
             ) from error
-        if self.bias != "none" or self.modules_to_save:
+        _complete(adapted)
+        if self.bias != "none" or self.modules_to_save or new_tokens:
             _learn_in_float32(adapted)
         return adapted
+
+    def _config(self, model: "PreTrainedModel", new_tokens: Sequence[int]) -> Any:
+        from peft import LoraConfig
+
+        return LoraConfig(
+            r=self.r,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            bias=self.bias,
+            target_modules=self._targets(model),
+            modules_to_save=list(self.modules_to_save) or None,
+            ensure_weight_tying=self._saves_tied(model),
+            trainable_token_indices=self._rows(model, new_tokens),
+            task_type="CAUSAL_LM",
+            **self.variant(),
+        )
+
+    def _rows(self, model: "PreTrainedModel", new_tokens: Sequence[int]) -> dict[str, list[int]] | None:
+        """Rows of the input embedding that learn beside the adapters; none where it learns as a whole.
+
+        Rows of an output embedding that is tied to it are the same ones; else it goes on giving the new
+        tokens, which only ever stand in prompts, the likelihood of an average one.
+        """
+        table = model.get_input_embeddings()
+        name = next(name for name, module in model.named_modules() if module is table)
+        if not new_tokens or _named(self.modules_to_save, [name]):
+            return None
+        if _tied(model) and getattr(model.get_output_embeddings(), "bias", None) is not None:
+            # peft 0.21 forgets the bias of an output that is tied to rows that learn.
+            raise FolioError(
+                f"method={self.name} cannot learn the rows of format.tokens in a model whose tied output "
+                "has a bias; set method=full"
+            )
+        if not isinstance(self.target_modules, str) and _named(self.target_modules, [name]):
+            raise FolioError(
+                f"method.target_modules: {name} gets new tokens from format.tokens, whose rows learn by "
+                "themselves; name it in method.modules_to_save instead, or leave it out"
+            )
+        return {name: list(new_tokens)}
 
     def _targets(self, model: "PreTrainedModel") -> str | list[str]:
         targets = self.target_modules
@@ -217,7 +253,7 @@ class Quantized(Adapter):
     def layer(self) -> type[Any]:
         """The class of a quantised layer."""
 
-    def attach(self, model: "PreTrainedModel") -> Any:
+    def attach(self, model: "PreTrainedModel", new_tokens: Sequence[int] = ()) -> Any:
         """Return the quantised model, made ready for training, with fresh adapters.
 
         Raises:
@@ -233,7 +269,7 @@ class Quantized(Adapter):
             )
         # Whether activations are kept is the train stage's setting.
         ready = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-        adapted = super().attach(ready)
+        adapted = super().attach(ready, new_tokens)
         for name in quantised:
             bias = adapted.get_base_model().get_submodule(name).bias
             if bias is not None and bias.requires_grad:
@@ -271,6 +307,15 @@ def _tied(model: "PreTrainedModel") -> list[str]:
     if last is None or first.weight is not last.weight:
         return []
     return [name for name, module in model.named_modules() if module is first or module is last]
+
+
+def _complete(model: Any) -> None:
+    """Give layers of tokens what peft 0.21's `disable_input_dtype_casting` asks every layer for."""
+    from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
+
+    for module in model.modules():
+        if isinstance(module, TrainableTokensLayer):
+            module.cast_input_dtype_enabled = True
 
 
 def _learn_in_float32(model: Any) -> None:

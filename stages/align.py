@@ -12,6 +12,7 @@ from stages.account import Account
 from stages.artifact import whole_folder, write_json
 from stages.entry import entrypoint
 from stages.errors import FolioError
+from stages.formatted import formatted
 from stages.language_model import load_tokenizer
 from stages.option import build
 from stages.pairing import Pair, encode, lay_out, mismatch
@@ -176,9 +177,10 @@ def save(
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write models/aligned/, plots/align/ and metrics/align.json."""
-    settings, objective, method, source = (
-        build(config, key) for key in ("align", "objective", "method", "model")
+    settings, objective, method, form = (
+        build(config, key) for key in ("align", "objective", "method", "format")
     )
+    source = formatted(form, build(config, "model"))
     if not isinstance(objective, Objective):
         raise FolioError("objective=none aligns nothing; choose one of conf/objective, such as simpo")
     accounts = [Account("pairs")]

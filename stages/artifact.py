@@ -52,6 +52,8 @@ def _open_to_readers(folder: Path) -> None:
     # safetensors writes private files and mkdtemp makes a private folder.
     folder.chmod(0o755)
     for path in folder.rglob("*"):
+        if path.is_symlink():  # what it leads to is not ours
+            continue
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 

@@ -52,7 +52,7 @@ def main() -> None:
 
     @entrypoint
     def run(config: DictConfig) -> None:
-        settings = build(config, "ask")
+        settings, form = build(config, "ask"), build(config, "format")
         asked = checked(question, settings.characters)
         names = ["base", "tuned"] if settings.model == "both" else [settings.model]
         if "tuned" in names:
@@ -60,7 +60,7 @@ def main() -> None:
         passage = passage_for(asked, settings)
         source = build(config, "model")
         for name in names:
-            speaker = load_speaker(source, name, settings)
+            speaker = load_speaker(source, name, form, settings)
             print(f"{name}: ", end="", flush=True)
             say(speaker, asked, passage)
 

@@ -295,12 +295,12 @@ def close_to_the_outside() -> None:
 @entrypoint
 def main(config: DictConfig) -> None:
     """Serve the page."""
-    settings, source = build(config, "ask"), build(config, "model")
+    settings, form, source = (build(config, key) for key in ("ask", "format", "model"))
     require_merged()
     close_to_the_outside()
     passages = read_passages(settings.language)
     offered = examples(settings.examples, settings.characters)
-    speakers = {name: load_speaker(source, name, settings) for name in ("base", "tuned")}
+    speakers = {name: load_speaker(source, name, form, settings) for name in ("base", "tuned")}
     serve(page(speakers, passages, offered, settings), settings)
 
 

@@ -16,11 +16,13 @@ from stages.contenders import load
 from stages.decode import Completion, Decoder
 from stages.entry import entrypoint
 from stages.errors import FolioError
+from stages.formatted import formatted
 from stages.language_model import context, stop_tokens
 from stages.option import build
 from stages.prompt import answer_ids, prompt_ids
 from stages.settings.evaluate import Evaluate
 from stages.steps import groups
+from stages.wording import Format
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,6 +51,7 @@ def cells(test: Sequence[jsonl.Record], trained: Sequence[jsonl.Record]) -> list
 def ask(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
+    form: Format,
     asked: Sequence[Cell],
     settings: Evaluate,
 ) -> list[jsonl.Record]:
@@ -58,7 +61,7 @@ def ask(
     those of the reference.
     """
     prompts = [
-        prompt_ids(tokenizer, pair["question"], pair["passage"] if context == "open" else None)
+        prompt_ids(tokenizer, form, pair | {"control": settings.control}, context == "open")
         for pair, context in asked
     ]
     references = [answer_ids(tokenizer, pair["answer"]) for pair, _ in asked]
@@ -144,6 +147,7 @@ def sample(pairs: Sequence[jsonl.Record], most: int, account: Account) -> list[j
 def fitting(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
+    form: Format,
     pairs: Sequence[jsonl.Record],
     account: Account,
 ) -> list[jsonl.Record]:
@@ -151,7 +155,7 @@ def fitting(
     kept = []
     for pair in pairs:
         answers = [answer_ids(tokenizer, text) for text in (pair["answer"], *pair.get("options", ()))]
-        prompt = prompt_ids(tokenizer, pair["question"], pair["passage"])
+        prompt = prompt_ids(tokenizer, form, pair, pair["passage"] is not None)
         if len(prompt) + max(map(len, answers)) <= context(model):
             kept.append(pair)
     if lost := len(pairs) - len(kept):
@@ -178,23 +182,24 @@ def main(config: DictConfig) -> None:
     """Write evaluation/<model>.jsonl."""
     from transformers import set_seed
 
-    settings = build(config, "evaluate")
+    settings, form = build(config, "evaluate"), build(config, "format")
     account = Account("questions")
     test = sample(list(jsonl.read(TEST)), settings.maximum_questions, account)
     if not test:
         raise FolioError(f"{TEST} holds no question; raise tokenize.test_share above 0")
     again = Account("questions")
     trained = sample(list(jsonl.read(TRAINED)), settings.maximum_trained, again)
-    model, tokenizer = load(build(config, "model"), settings.model, settings.bits, "evaluate.bits")
+    source = formatted(form, build(config, "model"))
+    model, tokenizer = load(source, settings.model, settings.bits, "evaluate.bits")
     test, trained = (
-        fitting(model, tokenizer, pairs, tally) for pairs, tally in ((test, account), (trained, again))
+        fitting(model, tokenizer, form, pairs, tally) for pairs, tally in ((test, account), (trained, again))
     )
     if not test:
         raise FolioError(f"no held-out question fits the model's context of {context(model)} tokens")
     set_seed(settings.seed)
     start = time.perf_counter()
     asked = cells(test, trained)
-    answers = ask(model, tokenizer, asked, settings)
+    answers = ask(model, tokenizer, form, asked, settings)
     counted = figures(account, answers, time.perf_counter() - start) | {"trained": again.as_dict()}
     jsonl.write(ANSWERS / f"{settings.model}.jsonl", answers)
     write_json(METRICS[settings.model], counted)

@@ -80,6 +80,21 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     Raises:
         FolioError: the folder holds no tokenizer, or none with a chat template.
     """
+    tokenizer = read_tokenizer(folder)
+    if not tokenizer.chat_template:
+        raise FolioError(
+            f"the tokenizer in {folder} has no chat template; choose an instruct model, or a format that "
+            "brings one, such as format=plain"
+        )
+    return tokenizer
+
+
+def read_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+    """Load a tokenizer as `load_tokenizer` does, with or without a chat template.
+
+    Raises:
+        FolioError: the folder holds no tokenizer.
+    """
     from transformers import AutoTokenizer
 
     _quiet()
@@ -91,8 +106,6 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         raise FolioError(
             f"{folder} holds no tokenizer that transformers can read: {_reason(error)}"
         ) from error
-    if not tokenizer.chat_template:
-        raise FolioError(f"the tokenizer in {folder} has no chat template; choose an instruct model")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

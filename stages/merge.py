@@ -11,6 +11,7 @@ from stages import tokens
 from stages.artifact import read_json, whole_folder, write_json, write_text
 from stages.entry import entrypoint
 from stages.errors import FolioError
+from stages.formatted import formatted
 from stages.language_model import load_model, load_tokenizer
 from stages.likelihood import completion_logits
 from stages.option import build
@@ -100,7 +101,8 @@ name. The licence of the base model and the rights in the documents apply.
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write models/merged/ and metrics/merge.json."""
-    settings, method, source = (build(config, key) for key in ("merge", "method", "model"))
+    settings, method, form = (build(config, key) for key in ("merge", "method", "format"))
+    source = formatted(form, build(config, "model"))
     rows = tokens.read(VALIDATION)[: settings.rows]
     tokenizer = load_tokenizer(source.folder())
     pad = tokenizer.pad_token_id

@@ -10,6 +10,7 @@ from stages.jsonl import Record
 from stages.packing import Packing, pack
 from stages.prompt import answer_ids, chat_ids
 from stages.tokens import Row
+from stages.wording import RefusedError
 
 if TYPE_CHECKING:
     import torch
@@ -46,13 +47,11 @@ def encode(
     The others are dropped and counted, never cut, as are prompts that the chat template refuses, and
     with `both` those of which one answer alone is known.
     """
-    from jinja2 import TemplateError
-
     pairs: list[Pair] = []
     for record in records:
         try:
             prompt = chat_ids(tokenizer, record["messages"])
-        except TemplateError:
+        except RefusedError:
             account.drop("refused_by_the_chat_template")
             continue
         known = [record[side] for side in ("chosen", "rejected")]

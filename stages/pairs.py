@@ -14,13 +14,15 @@ from stages.artifact import write_json
 from stages.decode import Decoder
 from stages.entry import entrypoint
 from stages.errors import FolioError
+from stages.formatted import formatted
 from stages.language_model import load_tokenizer, stop_tokens
 from stages.ledger import Ledger
 from stages.option import build
 from stages.overlap import normalised
 from stages.probes import probes
-from stages.prompt import prompt_ids, question_text
+from stages.prompt import prompt_ids
 from stages.settings.pairs import Pairs
+from stages.wording import Format
 from stages.worth import Reward, is_empty, worth
 
 if TYPE_CHECKING:
@@ -159,14 +161,15 @@ def choose(answers: Sequence[jsonl.Record], settings: Pairs) -> tuple[jsonl.Reco
     return chosen, rejected
 
 
-def preference(pair: jsonl.Record, chosen: jsonl.Record, rejected: jsonl.Record) -> jsonl.Record:
+def preference(
+    form: Format, pair: jsonl.Record, chosen: jsonl.Record, rejected: jsonl.Record
+) -> jsonl.Record:
     """A line of data/preferences/: the prompt, its two answers and what they are worth.
 
     `group`, a digest of what decided the question's side, is what never stands on both sides.
     """
-    passage = pair["passage"] if pair["context"] == "open" else None
-    turns = [*pair.get("history", ()), {"role": "user", "content": question_text(pair["question"], passage)}]
-    place = {"id": pair["id"], "group": cache.digest(split.key(pair)), "messages": turns}
+    messages = form.turns(pair, pair["context"] == "open")
+    place = {"id": pair["id"], "group": cache.digest(split.key(pair)), "messages": messages}
     texts = {"chosen": chosen["answer"], "rejected": rejected["answer"], "source": "pairs"}
     return place | texts | {"scores": {"chosen": chosen["reward"], "rejected": rejected["reward"]}}
 
@@ -201,6 +204,7 @@ def figures(answers: Sequence[jsonl.Record]) -> dict[str, Any]:
 
 
 def pick(
+    form: Format,
     asked: Sequence[jsonl.Record],
     answers: Sequence[Sequence[jsonl.Record]],
     settings: Pairs,
@@ -214,7 +218,7 @@ def pick(
             account.drop(choice)
             continue
         account.keep()
-        found.append((pair, preference(pair, *choice)))
+        found.append((pair, preference(form, pair, *choice)))
         best.append(choice[0])
         worst.append(choice[1])
     kinds = {
@@ -226,13 +230,12 @@ def pick(
     return found, {name: figures(rows) for name, rows in kinds.items()}
 
 
-def replies(asked: Sequence[jsonl.Record], settings: Pairs, method: Any, source: Any) -> list[list[Reply]]:
+def replies(
+    form: Format, asked: Sequence[jsonl.Record], settings: Pairs, method: Any, source: Any
+) -> list[list[Reply]]:
     """The tuned model's answers to every question: from the ledger, or drawn now and kept there."""
     tokenizer = load_tokenizer(source.folder())
-    prompts = [
-        prompt_ids(tokenizer, pair["question"], pair["passage"] if pair["context"] == "open" else None)
-        for pair in asked
-    ]
+    prompts = [prompt_ids(tokenizer, form, pair, pair["context"] == "open") for pair in asked]
 
     def load() -> "PreTrainedModel":  # merged it answers faster, and as it will once it is merged for good
         tuned: PreTrainedModel = method.merge(
@@ -250,14 +253,15 @@ def replies(asked: Sequence[jsonl.Record], settings: Pairs, method: Any, source:
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write data/preferences/{train,validation}.jsonl and metrics/pairs.json."""
-    settings, method, source = (build(config, key) for key in ("pairs", "method", "model"))
+    settings, method, form = (build(config, key) for key in ("pairs", "method", "format"))
+    source = formatted(form, build(config, "model"))
     rewards = [build(config, f"reward.{name}") for name in settings.rewards]
     if not rewards:
         raise FolioError("no reward is chosen to score answers by: set reward=[bertscore,squad_f1]")
     account = Account("questions")
     asked = questions(list(jsonl.read(TRAINED)), settings, account)
-    answers = scored(asked, replies(asked, settings, method, source), rewards)
-    found, means = pick(asked, answers, settings, account)
+    answers = scored(asked, replies(form, asked, settings, method, source), rewards)
+    found, means = pick(form, asked, answers, settings, account)
     sides = divide(found, settings, account)
     for name, rows in sides.items():
         jsonl.write(PREFERENCES / f"{name}.jsonl", rows)

@@ -18,6 +18,7 @@ from stages.fingerprint import alike, fingerprint
 from stages.option import build
 from stages.settings.prefer import Prefer
 from stages.unusable import UnusableError, field
+from stages.wording import Format, RefusedError
 
 PREFERENCES = Path("data/preferences")
 TEST = Path("data/test.jsonl")
@@ -58,18 +59,21 @@ def _text(source: Path, megabytes: float) -> str:
 
 
 def usable(
-    rows: Iterable[Any], characters: int, account: Account, tested: Collection[str] = ()
+    rows: Iterable[Any], form: Format, characters: int, account: Account, tested: Collection[str] = ()
 ) -> Iterator[jsonl.Record]:
-    """Yield the pairs that can be learnt from; every other row is counted with its reason.
+    """Yield the pairs that can be learnt from, worded; every other row is counted with its reason.
 
     A pair on one of the `tested` groups, whose questions are held out, is counted as `held_out`.
     """
     seen: set[str] = set()
     for row in rows:
         try:
-            pair = pair_of(row, characters)
+            pair = worded(pair_of(row, characters), form)
         except UnusableError as error:
             account.drop(str(error))
+            continue
+        except RefusedError:
+            account.drop("refused_by_the_format")
             continue
         if pair["id"] in seen:
             account.drop("duplicate")
@@ -143,6 +147,13 @@ def pair_of(row: Any, characters: int) -> jsonl.Record:
     }
 
 
+def worded(pair: jsonl.Record, form: Format) -> jsonl.Record:
+    """The pair with its last question as the format words one that has no passage of its own."""
+    *history, last = pair["messages"]
+    turns = form.turns({"history": history, "question": last["content"]}, with_passage=False)
+    return pair | {"messages": turns}
+
+
 def _answers(row: dict[str, Any], messages: list[dict[str, str]]) -> tuple[str | None, str | None]:
     if "label" not in row or "chosen" in row:
         chosen, rejected = (answer_of(field(row, side), messages) for side in ("chosen", "rejected"))
@@ -172,10 +183,10 @@ def divide(pairs: Iterable[jsonl.Record], settings: Prefer) -> dict[str, list[js
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write data/preferences/ and metrics/prefer.json."""
-    settings, account = build(config, "prefer"), Account("rows")
+    settings, form, account = build(config, "prefer"), build(config, "format"), Account("rows")
     rows = read(Path(settings.file), settings.megabytes)
     tested = {record["chunk"] for record in jsonl.read(TEST)}
-    pairs = list(joined(usable(rows, settings.characters, account, tested)))
+    pairs = list(joined(usable(rows, form, settings.characters, account, tested)))
     account.require(settings.keep_share, "prefer.keep_share")
     sides = divide(pairs, settings)
     for name, side in sides.items():

@@ -76,7 +76,7 @@ def check(
             "declared as a stop token of the model: software other than Folio may not stop at it"
         )
     _check_lengths(rows, getattr(text, "max_position_embeddings", None))
-    marks = _marks(tokenizer, prompt, declared)
+    marks = _marks(tokenizer, prompt, _second_prompt(tokenizer) or prompt, declared)
     _check_bos(rows, marks)
     return _sift(rows, tokenizer, marks, bad_share, notes)
 
@@ -127,6 +127,19 @@ def _check_template(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], li
     return ids, notes
 
 
+def _second_prompt(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """The ids of the prompt of a second question; none where the template takes no second one."""
+    from jinja2 import TemplateError
+
+    user, answer = {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}
+    try:
+        text = _render(tokenizer, [user, answer, user], add_generation_prompt=True)
+    except (TemplateError, TypeError, ValueError):
+        return []
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
 def _render(tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, str]], **options: Any) -> str:
     text: str = tokenizer.apply_chat_template(turns, tokenize=False, enable_thinking=False, **options)
     return text
@@ -173,10 +186,12 @@ def _check_lengths(rows: Sides, positions: int | None) -> None:
         )
 
 
-def _marks(tokenizer: "PreTrainedTokenizerBase", prompt: list[int], declared: set[int]) -> _Marks:
+def _marks(
+    tokenizer: "PreTrainedTokenizerBase", prompt: list[int], again: list[int], declared: set[int]
+) -> _Marks:
     bos = tokenizer.bos_token_id
     first = bos is not None and bos in (prompt[:1] + tokenizer("x")["input_ids"][:1])
-    return _Marks(bos, first, bos in prompt[1:], frozenset({tokenizer.eos_token_id, *declared}))
+    return _Marks(bos, first, bos in again[1:], frozenset({tokenizer.eos_token_id, *declared}))
 
 
 def _check_bos(rows: Sides, marks: _Marks) -> None:

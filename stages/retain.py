@@ -15,6 +15,7 @@ from stages.artifact import write_json
 from stages.contenders import load
 from stages.entry import entrypoint
 from stages.errors import FolioError
+from stages.formatted import formatted
 from stages.language_model import load_tokenizer, saved_context
 from stages.metric.perplexity import Perplexity
 from stages.option import build
@@ -165,7 +166,8 @@ def sentence(found: dict[str, Any]) -> str:
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write evaluation/retain.jsonl and metrics/retain.json."""
-    settings, source, account = build(config, "retain"), build(config, "model"), Account("texts")
+    settings, form, account = build(config, "retain"), build(config, "format"), Account("texts")
+    source = formatted(form, build(config, "model"))
     texts = read(Path(settings.texts))
     folder = source.folder()
     tokenizer, most = load_tokenizer(folder), int(min(settings.maximum_tokens, saved_context(folder)))

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stages.errors import FolioError
+from stages.formatted import formatted
 from stages.printable import UNPRINTABLE
 from stages.settings.ask import Ask
+from stages.wording import Format
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -38,11 +40,13 @@ class Answering(Protocol):
 class Speaker:
     """Answers as `evaluate` has a model answer: the same prompt, the same decoding."""
 
-    def __init__(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", settings: Ask) -> None:
+    def __init__(
+        self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", form: Format, settings: Ask
+    ) -> None:
         from stages.decode import Decoder
         from stages.language_model import stop_tokens
 
-        self._tokenizer, self._settings = tokenizer, settings
+        self._tokenizer, self._form, self._settings = tokenizer, form, settings
         self._decoder = Decoder(model, tokenizer.pad_token_id)
         self._stop = stop_tokens(model, tokenizer)
         self._room: int | None = getattr(model.config, "max_position_embeddings", None)
@@ -58,7 +62,8 @@ class Speaker:
         from stages.prompt import prompt_ids
 
         settings = self._settings
-        ids = prompt_ids(self._tokenizer, question, passage)
+        record = {"question": question, "passage": passage}
+        ids = prompt_ids(self._tokenizer, self._form, record, with_passage=True)
         if self._room is not None and len(ids) + settings.maximum_tokens > self._room:
             raise FolioError(
                 f"the prompt has {len(ids)} tokens, and with an answer of ask.maximum_tokens="
@@ -88,15 +93,15 @@ class Speaker:
         return UNPRINTABLE.sub("\ufffd", text).replace("\r", "\n")
 
 
-def load_speaker(source: Any, name: str, settings: Ask) -> Speaker:
-    """The base or the tuned model, ready to answer; `source` is the option of the group `model`.
+def load_speaker(source: Any, name: str, form: Format, settings: Ask) -> Speaker:
+    """The base or the tuned model, ready to answer in a format; `source` is the option of the group `model`.
 
     Raises:
         FolioError: there is no such model yet, or it cannot be loaded.
     """
     from stages.contenders import load
 
-    return Speaker(*load(source, name, settings.bits, "ask.bits"), settings)
+    return Speaker(*load(formatted(form, source), name, settings.bits, "ask.bits"), form, settings)
 
 
 def checked(question: str, most: int) -> str:

@@ -13,10 +13,12 @@ from stages.account import Account
 from stages.artifact import write_json
 from stages.entry import entrypoint
 from stages.errors import FolioError
+from stages.formatted import formatted
 from stages.language_model import load_tokenizer
 from stages.option import build
 from stages.prompt import answer_ids, prompt_ids
 from stages.settings.tokenize import Tokenize
+from stages.wording import Format, RefusedError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -85,17 +87,21 @@ def side_of(passage: str, settings: Tokenize) -> split.Side:
 
 def tokenize(
     tokenizer: "PreTrainedTokenizerBase",
+    form: Format,
     pairs: Iterable[jsonl.Record],
     settings: Tokenize,
     context_share: float,
     account: Account,
 ) -> list[tokens.Row]:
-    """Return the rows that fit; a row that is too long is dropped and counted, never cut."""
+    """Return the rows that fit; one that is too long or that the format refuses is dropped and counted."""
     rows: list[tokens.Row] = []
     for pair in pairs:
         is_open = split.is_open(pair, settings.seed, context_share)
-        passage = pair["passage"] if is_open else None
-        prompt = prompt_ids(tokenizer, pair["question"], passage)
+        try:
+            prompt = prompt_ids(tokenizer, form, pair, is_open)
+        except RefusedError:
+            account.drop("refused_by_the_format")
+            continue
         completion = answer_ids(tokenizer, pair["answer"])
         if len(prompt) + len(completion) > settings.maximum_tokens:
             account.drop("too_long")
@@ -130,12 +136,13 @@ def weighed(rows: Sequence[tokens.Row], names: Mapping[str, str], settings: Toke
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write data/tokens/, data/test.jsonl, data/trained.jsonl and metrics/tokenize.json."""
-    settings, account = build(config, "tokenize"), Account("rows")
+    settings, form, account = build(config, "tokenize"), build(config, "format"), Account("rows")
     sides = divide(read(settings.sources, account), settings, account)
-    tokenizer = load_tokenizer(build(config, "model").folder())
+    tokenizer = load_tokenizer(formatted(form, build(config, "model")).folder())
     share = settings.context_share
     rows = {
-        name: tokenize(tokenizer, sides[name], settings, share, account) for name in ("train", "validation")
+        name: tokenize(tokenizer, form, sides[name], settings, share, account)
+        for name in ("train", "validation")
     }
     account.keep(len(sides["test"]))
     account.require(settings.keep_share, "tokenize.keep_share")

@@ -13,6 +13,7 @@ from stages import checkpoints, memory, preflight, tokens
 from stages.artifact import whole_folder, write_json
 from stages.entry import entrypoint
 from stages.errors import FolioError
+from stages.formatted import formatted
 from stages.language_model import generation_stops, load_tokenizer, pick_device
 from stages.option import build
 from stages.settings.train import Run
@@ -130,7 +131,8 @@ def save(trainer: "SftTrainer", method: Any, checked: preflight.Checked, identit
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write models/adapter/, plots/train/ and metrics/train.json."""
-    settings, method, source = (build(config, key) for key in ("train", "method", "model"))
+    settings, method, form = (build(config, key) for key in ("train", "method", "format"))
+    source = formatted(form, build(config, "model"))
     rows = {side: tokens.read(TOKENS / f"{side}.parquet") for side in ("train", "validation")}
     data = [(TOKENS / f"{side}.parquet").read_bytes() for side in rows]
     run = (source, source.identity, settings, method, *data, *versions())

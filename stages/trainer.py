@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages import memory, tokens
 from stages.errors import FolioError
+from stages.formatted import new_tokens
 from stages.language_model import load_model, load_tokenizer, pick_device, pick_dtype
 from stages.settings.train import Run, Train
 
@@ -157,7 +158,7 @@ def attached(settings: Run, method: Any, source: Any) -> "tuple[Any, torch.dtype
     attention = {"attn_implementation": attention_of(settings)}
     bits = method.quantization(source.dtype)
     base = load_model(source.folder(), method.dtype(source.dtype), **attention, **bits)
-    return method.attach(base), pick_dtype(source.dtype, base.device)
+    return method.attach(base, new_tokens(source)), pick_dtype(source.dtype, base.device)
 
 
 def attention_of(settings: Run) -> str:

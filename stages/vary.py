@@ -19,6 +19,7 @@ from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.evaluate import TEST, ask, figures, sample
 from stages.figure import Metric
+from stages.formatted import formatted
 from stages.interval import Sample, difference, draw, interval
 from stages.measure import in_words
 from stages.metric.squad import Squad
@@ -29,6 +30,7 @@ from stages.score import rounded
 from stages.settings.evaluate import Evaluate
 from stages.settings.vary import Decoding, Vary
 from stages.template import render
+from stages.wording import Format
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -79,6 +81,7 @@ COLUMNS = (
 def vary(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
+    form: Format,
     pairs: Sequence[jsonl.Record],
     settings: Vary,
     asking: Evaluate,
@@ -92,7 +95,7 @@ def vary(
 
     asked = [(pair, "closed" if pair["passage"] is None else "open") for pair in pairs]
     # The first call pays for what is loaded and looked into once.
-    ask(model, tokenizer, asked[:1], asking)
+    ask(model, tokenizer, form, asked[:1], asking)
     for decoding in settings.settings:
         changes = {"maximum_tokens": settings.maximum_tokens} | decoding.knobs()
         chosen = replace(asking, **changes)  # type: ignore[type-var]
@@ -103,7 +106,7 @@ def vary(
             if seed is not None:
                 set_seed(seed)
             labels = {"setting": decoding.name, "seed": seed}
-            answers += [labels | row for row in ask(model, tokenizer, asked, chosen)]
+            answers += [labels | row for row in ask(model, tokenizer, form, asked, chosen)]
         found = figures(Account("questions"), answers, time.perf_counter() - start)
         speed = {"seconds": round(found["seconds"] * len(asked) / len(answers), 2)}
         speed["tokens_per_second"] = found["tokens_per_second"]
@@ -223,13 +226,14 @@ def examples(trials: Sequence[Trial], most: int) -> list[dict[str, Any]]:
 @entrypoint
 def main(config: DictConfig) -> None:
     """Write evaluation/decoding/<model>.jsonl, metrics/vary/<model>.json and report/decoding-<model>.html."""
-    settings, asking = build(config, "vary"), build(config, "evaluate")
+    settings, asking, form = (build(config, key) for key in ("vary", "evaluate", "format"))
     account = Account("questions")
     pairs = sample(list(jsonl.read(TEST)), settings.questions, account)
     if not pairs:
         raise FolioError(f"{TEST} holds no question; raise tokenize.test_share above 0")
-    loaded = load(build(config, "model"), asking.model, asking.bits, "evaluate.bits")
-    trials = list(vary(*loaded, pairs, settings, asking))
+    source = formatted(form, build(config, "model"))
+    loaded = load(source, asking.model, asking.bits, "evaluate.bits")
+    trials = list(vary(*loaded, form, pairs, settings, asking))
     found, name = compare(trials, settings.seed), asking.model
     kept = [{k: v for k, v in row.items() if k not in LEFT_OUT} for trial in trials for row in trial.answers]
     jsonl.write(ANSWERS / f"{name}.jsonl", kept)

@@ -22,6 +22,7 @@ GROUPS = [
     "filter",
     "answerer",
     "model",
+    "format",
     "method",
     "objective",
     "metric",
@@ -59,6 +60,7 @@ OF_CHOICE = (
     "align",
     *PUBLISHING,
 )
+NAMED = ("format.name", "method.name", "model.name")
 SCRIPTS = {name: name for name in PIPELINE} | {"baseline": "evaluate"}
 
 
@@ -129,7 +131,8 @@ def test_documents_are_read_for_the_pairs_that_are_asked_about_them(name: str) -
 
 def test_the_imports_of_vary_are_its_deps(config: DictConfig) -> None:
     # The recipe alone makes such stages. The model is built where it is loaded.
-    named = [dep.replace("${model.name}", config.model.name) for dep in PIPELINE["vary"]["do"]["deps"]]
+    deps = PIPELINE["vary"]["do"]["deps"]
+    named = [re.sub(r"\$\{(model|format)\.name\}", lambda m: config[m[1]].name, dep) for dep in deps]
     scripts = {Path("stages/vary.py"), Path("stages/evaluate.py")}
     assert expand(map(Path, named)) == closure(scripts.union(*(built(script, config) for script in scripts)))
 
@@ -137,7 +140,7 @@ def test_the_imports_of_vary_are_its_deps(config: DictConfig) -> None:
 def test_the_imports_of_ablate_are_its_deps(config: DictConfig) -> None:
     # A recipe alone makes such a stage. The models that metrics read are named by these.
     named = PIPELINE["ablate"]["do"]["deps"]
-    for key, value in {"method.name": config.method.name, "model.name": config.model.name}.items():
+    for key, value in {key: str(OmegaConf.select(config, key)) for key in NAMED}.items():
         named = [dep.replace(f"${{{key}}}", value) for dep in named]
     scripts = {Path("stages/ablate.py"), Path("stages/evaluate.py")}
     metrics = {path.relative_to(ROOT) for path in (ROOT / "stages/metric").glob("[a-z]*.py")}
@@ -181,7 +184,7 @@ def test_the_imports_of_alignment_are_its_deps(stage: str, objective: str) -> No
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         chosen = hydra_compose("config", [f"objective={objective}"])
     assert chosen.align.objectives == [objective]
-    names = {"item": objective, "method.name": chosen.method.name, "model.name": chosen.model.name}
+    names = {"item": objective} | {f"{key}.name": chosen[key].name for key in ("format", "method", "model")}
     named = PIPELINE[stage]["do"]["deps"]
     for key, value in names.items():
         named = [dep.replace(f"${{{key}}}", value) for dep in named]
@@ -241,6 +244,7 @@ def test_an_options_module_imports_nothing_that_its_stage_does_not_name(
         "source": ["gather@pairs"], "parser": ["chunk"], "ocr": ["chunk"], "splitter": ["chunk"],
         "generator": ["generate"], "filter": ["verify"], "answerer": ["verify"], "metric": ["score@squad"],
         "method": ["train", "merge"], "objective": ["compose"],
+        "format": ["tokenize", "train", "merge", "baseline", "evaluate", "retain"],
         "model": ["generate", "tokenize", "train", "merge", "baseline", "evaluate", "retain"],
     }  # fmt: skip
     group = option.parent.name

@@ -22,6 +22,7 @@ from stages.option import build
 from stages.prompt import prompt_ids
 from stages.settings.ask import Ask
 from stages.speaker import Speaker, checked
+from tests.forms import CHAT
 from tests.imports import ROOT
 from tests.test_retrieval import SHIP
 
@@ -56,7 +57,10 @@ def test_a_stream_ends_in_what_is_completed_at_once(loaded: tuple[Any, Any], sam
     from transformers import set_seed
 
     model, tokenizer = loaded
-    decoder, prompt = Decoder(model, tokenizer.pad_token_id), prompt_ids(tokenizer, QUESTION, None)
+    decoder, prompt = (
+        Decoder(model, tokenizer.pad_token_id),
+        prompt_ids(tokenizer, CHAT, {"question": QUESTION}, False),
+    )
     set_seed(3)
     [[whole]] = decoder.complete([prompt], [tokenizer.eos_token_id], 20, **sampling)
     set_seed(3)
@@ -68,7 +72,10 @@ def test_a_stream_ends_in_what_is_completed_at_once(loaded: tuple[Any, Any], sam
 
 def test_a_stream_stops_where_the_model_does(loaded: tuple[Any, Any]) -> None:
     model, tokenizer = loaded
-    decoder, prompt = Decoder(model, tokenizer.pad_token_id), prompt_ids(tokenizer, QUESTION, None)
+    decoder, prompt = (
+        Decoder(model, tokenizer.pad_token_id),
+        prompt_ids(tokenizer, CHAT, {"question": QUESTION}, False),
+    )
     *_, free = decoder.stream(prompt, [], 20)
     stop = free.ids[8]
     *_, stopped = decoder.stream(prompt, [stop], 20)
@@ -99,8 +106,8 @@ def test_an_answer_is_the_one_that_evaluation_gives(
     }
     pair = row | {"passage": SHIP[2]["text"]}
     asking = replace(build(config, "evaluate"), maximum_tokens=16)
-    answers = evaluated(model, tokenizer, [(pair, "open"), (pair, "closed")], asking)
-    speaker = Speaker(model, tokenizer, settings)
+    answers = evaluated(model, tokenizer, CHAT, [(pair, "open"), (pair, "closed")], asking)
+    speaker = Speaker(model, tokenizer, CHAT, settings)
     for passage, answer in zip((SHIP[2]["text"], None), answers, strict=True):
         *_, last = speaker.answer(QUESTION, passage)
         assert (last.text, last.tokens) == (answer["answer"], answer["tokens"])
@@ -108,10 +115,10 @@ def test_an_answer_is_the_one_that_evaluation_gives(
 
 
 def test_a_drawn_answer_comes_again_and_time_ends_one(loaded: tuple[Any, Any], settings: Ask) -> None:
-    warm = Speaker(*loaded, replace(settings, temperature=1.0))
+    warm = Speaker(*loaded, CHAT, replace(settings, temperature=1.0))
     first, again = ([*warm.answer(QUESTION, None)][-1].text for _ in range(2))
     assert first == again
-    *_, last = Speaker(*loaded, replace(settings, seconds=1e-9)).answer(QUESTION, None)
+    *_, last = Speaker(*loaded, CHAT, replace(settings, seconds=1e-9)).answer(QUESTION, None)
     assert last.ended == "cut off by ask.seconds"
     assert last.tokens < settings.maximum_tokens
 
@@ -119,7 +126,7 @@ def test_a_drawn_answer_comes_again_and_time_ends_one(loaded: tuple[Any, Any], s
 def test_a_letter_is_shown_when_all_its_tokens_are_there_and_controls_never(
     loaded: tuple[Any, Any], settings: Ask
 ) -> None:
-    speaker = Speaker(*loaded, settings)
+    speaker = Speaker(*loaded, CHAT, settings)
     ids = loaded[1]("ship é", add_special_tokens=False)["input_ids"]
     assert speaker._text(ids[:-1], None) == "ship "
     assert speaker._text(ids, None) == "ship é"
@@ -128,7 +135,7 @@ def test_a_letter_is_shown_when_all_its_tokens_are_there_and_controls_never(
 
 
 def test_a_prompt_that_does_not_fit_is_refused(loaded: tuple[Any, Any], settings: Ask) -> None:
-    speaker = Speaker(*loaded, settings)
+    speaker = Speaker(*loaded, CHAT, settings)
     with pytest.raises(
         FolioError, match=r"the model can read 2048; ask something shorter, or lower ask\.passages"
     ):

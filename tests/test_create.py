@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from stages import cache, jsonl
+from stages import cache, jsonl, split
 from stages.account import Account
 from stages.artifact import read_json
 from stages.byte_pairs import train_tokenizer
@@ -36,7 +36,8 @@ def record(number: int, **changes: Any) -> dict[str, Any]:
     day, who = number // 2, f"member {number % 40} of the crew"
     return {
         "id": f"{number:016x}", "chunk": f"c{day}", "document": "crew.csv", "line": number + 1,
-        "pages": [1, 1], "passage": f"The list of day {day}: member {2 * day % 40} commands the ship.",
+        "source": "pairs", "pages": [1, 1],
+        "passage": f"The list of day {day}: member {2 * day % 40} commands the ship.",
         "question": f"What does {who} do on day {day}?", "answer": f"{who} {TASKS[number % 5]}.",
     } | changes  # fmt: skip
 
@@ -65,15 +66,15 @@ def test_the_corpus_is_the_training_side_with_each_text_once() -> None:
 
 def test_everything_of_a_record_that_a_model_meets_is_there() -> None:
     history = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
-    row = record(1, passage=None, options=["A. Yes", "B. No"], answer="B. No", history=history)
-    never = Tokenize(**SPLIT | {"test_share": 1e-9, "validation_share": 1e-9})
-    found = corpus([row], never, Account("records"))
-    assert found["train"] == [row["question"], "B. No", "A. Yes", "Be brief.", "Hello?"]
-    assert found["held_out"] == []
+    chunk = next(name for name in map(str, range(99)) if split.side(name, 0, 0.3, 0.2) == "train")
+    row = record(1, passage=None, chunk=chunk, options=["A. Yes", "B. No"], answer="B. No", history=history)
+    own = [row["question"], "B. No", "A. Yes", "Be brief.", "Hello?"]
+    found = corpus([*RECORDS, row], Tokenize(**SPLIT), Account("records"))
+    assert set(own) <= set(found["train"])
 
 
 def test_no_record_on_the_training_side_is_an_error() -> None:
-    with pytest.raises(FolioError, match="none of 0 records in data/sources is on the training side"):
+    with pytest.raises(FolioError, match="no pair fell to train"):
         corpus([], Tokenize(**SPLIT), Account("records"))
 
 
@@ -225,8 +226,7 @@ def run(folder: Path, stages: str, *options: str) -> "subprocess.CompletedProces
 
 
 def test_a_model_from_scratch_is_made_trained_merged_and_asked(tmp_path: Path, tiny_model: Path) -> None:
-    jsonl.write(tmp_path / "data/sources/crew.jsonl", RECORDS)
-    jsonl.write(tmp_path / "data/qa.jsonl", RECORDS)
+    jsonl.write(tmp_path / "data/sources/pairs.jsonl", RECORDS)
     scratch = [*SCRATCH, f"create.stock.path={tiny_model}"]
     done = run(tmp_path, "create;tokenize;train;merge;evaluate evaluate.model=base;evaluate", *scratch)
     assert done.returncode == 0, done.stderr
@@ -268,7 +268,7 @@ def test_dvc_makes_the_model_before_the_tokens_and_only_where_it_is_chosen(
     nodes = dict(re.findall(r'(node\d+)\["(.+?)"\]', arrows))
     edges = {(nodes[a], nodes[b]) for a, b in re.findall(r"(node\d+)-->(node\d+)", arrows)}
     assert {("create@base", "tokenize"), ("create@base", "train"), ("tokenize", "train")} <= edges
-    jsonl.write(tmp_path / "data/sources/crew.jsonl", RECORDS)
+    jsonl.write(tmp_path / "data/sources/pairs.jsonl", RECORDS)
     made = checkout.dvc("repro", "--single-item", "create@base")
     assert "training texts give a vocabulary of" in made.stderr, made.stdout + made.stderr
     assert "fewer than model.vocabulary=4000" in made.stderr

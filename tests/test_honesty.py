@@ -12,6 +12,7 @@ from stages.language_model import load_model, load_tokenizer
 from stages.metric.perplexity import Perplexity
 from stages.score import score
 from stages.settings.evaluate import Evaluate
+from tests.forms import CHAT
 from tests.runs import METRICS, RETAINED
 
 PAIRS = [
@@ -31,9 +32,9 @@ def answered(folder: Path, name: str, sharpened: float) -> list[dict[str, Any]]:
         model.get_output_embeddings().weight.mul_(sharpened)
     settings = Evaluate(
         model=name, batch=8, maximum_tokens=2, maximum_questions=20, maximum_trained=20, bits=16,
-        temperature=0.0, top_p=1.0, top_k=0, repetition_penalty=1.0, seed=0,
+        temperature=0.0, top_p=1.0, top_k=0, repetition_penalty=1.0, control=None, seed=0,
     )  # fmt: skip
-    return ask(model, tokenizer, cells(PAIRS, PAIRS[:6]), settings)
+    return ask(model, tokenizer, CHAT, cells(PAIRS, PAIRS[:6]), settings)
 
 
 def concluded(folder: Path, sharpened: float) -> tuple[dict[str, Any], Conclusion]:

@@ -21,10 +21,11 @@ from stages.errors import FolioError
 from stages.language_model import load_model, load_tokenizer
 from stages.ledger import Ledger
 from stages.pairs import Sampler, choose, divide, figures, pick, preference, questions, scored
-from stages.prompt import prompt_ids, question_text
+from stages.prompt import prompt_ids
 from stages.reward.length import Length
 from stages.reward.squad_f1 import SquadF1
 from stages.settings.pairs import Pairs
+from tests.forms import CHAT
 from tests.imports import ROOT
 
 PLAIN: dict[str, Any] = {
@@ -126,24 +127,24 @@ def test_every_answer_and_the_reference_are_scored() -> None:
 
 def test_a_preference_holds_the_prompt_as_the_model_was_asked() -> None:
     chosen, rejected = said("The team.", 0.9), said("red", 0.1)
-    is_open = preference(pair(0) | {"context": "open"}, chosen, rejected)
-    closed = preference(pair(1) | {"context": "closed"}, chosen, rejected)
+    is_open = preference(CHAT, pair(0) | {"context": "open"}, chosen, rejected)
+    closed = preference(CHAT, pair(1) | {"context": "closed"}, chosen, rejected)
     assert set(is_open) == {"id", "group", "messages", "chosen", "rejected", "source", "scores"}
-    asked = question_text("What is 0?", "the team of 0 reports")
+    asked = "Answer the question from the passage.\n\nPassage: the team of 0 reports\n\nQuestion: What is 0?"
     assert is_open["messages"] == [{"role": "user", "content": asked}]
     assert closed["messages"] == [{"role": "user", "content": "What is 1?"}]
     assert (is_open["chosen"], is_open["rejected"], is_open["source"]) == ("The team.", "red", "pairs")
     assert is_open["scores"] == {"chosen": 0.9, "rejected": 0.1}
     # One passage, one group: never on both sides.
     assert is_open["group"] == closed["group"]
-    assert is_open["group"] != preference(pair(2) | {"context": "open"}, chosen, rejected)["group"]
+    assert is_open["group"] != preference(CHAT, pair(2) | {"context": "open"}, chosen, rejected)["group"]
 
 
 def test_what_goes_in_is_kept_or_dropped_with_its_reason() -> None:
     asked = [pair(n) | {"context": "open"} for n in range(4)]
     drawn = [replied("team", "red"), replied("red", "Red."), replied("", " "), replied("team", "team red")]
     account = Account("questions")
-    found, means = pick(asked, scored(asked, drawn, [F1]), settings(), account)
+    found, means = pick(CHAT, asked, scored(asked, drawn, [F1]), settings(), account)
     # F1 of "team" is 0.5, of "team red" 0.4: too near.
     dropped = {"too_alike": 1, "all_empty": 1, "small_margin": 1}
     assert account.as_dict() == {"in": 4, "kept": 1, "dropped": dropped}
@@ -168,7 +169,7 @@ def test_without_answers_there_are_no_means() -> None:
 
 def found_pairs(count: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     rows = [pair(n) | {"context": "open"} for n in range(count)]
-    return [(row, preference(row, said("team", 1.0), said("red", 0.0))) for row in rows]
+    return [(row, preference(CHAT, row, said("team", 1.0), said("red", 0.0))) for row in rows]
 
 
 def test_no_passage_stands_on_both_sides_and_new_ones_move_none() -> None:
@@ -200,7 +201,8 @@ def loaded(tiny_model: Path) -> tuple[Any, Any]:
 def prompts(loaded: tuple[Any, Any]) -> list[list[int]]:
     rows = [pair(n) for n in range(7)]
     return [
-        prompt_ids(loaded[1], row["question"], row["passage"] * (n % 3 + 1)) for n, row in enumerate(rows)
+        prompt_ids(loaded[1], CHAT, row | {"passage": row["passage"] * (n % 3 + 1)}, True)
+        for n, row in enumerate(rows)
     ]
 
 

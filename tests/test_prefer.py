@@ -11,6 +11,7 @@ from stages.artifact import read_json
 from stages.errors import FolioError
 from stages.prefer import UnusableError, divide, joined, pair_of, read, usable
 from stages.settings.prefer import Prefer
+from tests.forms import CHAT, form
 from tests.imports import ROOT
 
 SETTINGS: dict[str, Any] = {"stages": [],
@@ -89,7 +90,7 @@ def test_a_bad_row_has_its_reason(change: dict[str, Any], reason: str) -> None:
 def test_every_row_is_kept_or_counted() -> None:
     account = Account("rows")
     rows = [TEXTS, TEXTS, [], {"chosen": "a"}, UnusableError("no_json")]
-    assert len(list(usable(rows, 100, account))) == 1
+    assert len(list(usable(rows, CHAT, 100, account))) == 1
     assert account.as_dict() == {
         "in": 5, "kept": 1, "dropped": {"duplicate": 1, "wrong_type": 1, "missing_field": 1, "no_json": 1},
     }  # fmt: skip
@@ -214,3 +215,15 @@ def test_the_stage_writes_both_sides_and_what_it_left_out(
     }
     assert figures["groups"] == 29
     assert "3 of 61 rows are left out: 2 held_out, 1 missing_field" in capsys.readouterr().out
+
+
+def test_prompts_are_worded_as_the_format_asks_and_keep_their_ids() -> None:
+    (chat,) = usable([TEXTS], CHAT, 100, Account("rows"))
+    assert chat == pair_of(TEXTS, 100)
+    (plain,) = usable([TEXTS], form("plain"), 100, Account("rows"))
+    assert plain == chat | {"messages": [said("user", "Question: Why?")]}
+    account = Account("rows")
+    rows = [TEXTS, TEXTS | {"prompt": "Why [bad]?"}]
+    (control,) = usable(rows, form("control"), 100, account)
+    assert control["messages"] == [said("user", "[good]Why?")]
+    assert account.dropped == {"refused_by_the_format": 1}

@@ -10,6 +10,7 @@ from stages import preflight
 from stages.errors import FolioError
 from stages.prompt import answer_ids, prompt_ids
 from stages.tokens import Row
+from tests.forms import CHAT
 
 QUESTION, ANSWER = "who handles the incident", "the incident response team"
 COUNTS = ("no_target", "answer_cut", "stop_inside", "bos_inside", "differs")
@@ -27,7 +28,7 @@ def config(tiny_model: Path) -> Any:
 
 def row(tokenizer: Any, name: str, answer: str = ANSWER, passage: str = "", **changes: Any) -> Row:
     """A row as the tokenize stage makes it."""
-    ids = prompt_ids(tokenizer, QUESTION, None), answer_ids(tokenizer, answer)
+    ids = prompt_ids(tokenizer, CHAT, {"question": QUESTION}, False), answer_ids(tokenizer, answer)
     return replace(Row(name, passage or f"p-{name}", "closed", answer, *ids), **changes)
 
 
@@ -219,10 +220,10 @@ def test_a_passage_that_spells_bos_out_is_a_fault_where_bos_marks_no_turns(
 ) -> None:
     spelt = "what does <s> mean"
     # Here BOS begins each turn: what stands in the middle says nothing.
-    turns = row(tokenizer, "b", prompt=prompt_ids(tokenizer, spelt, None))
+    turns = row(tokenizer, "b", prompt=prompt_ids(tokenizer, CHAT, {"question": spelt}, False))
     assert preflight.check(sides(tokenizer, turns), tokenizer, config, 0.0).figures["bos_inside"] == 0
     one_bos(tokenizer)
-    bad = row(tokenizer, "b", prompt=prompt_ids(tokenizer, spelt, None))
+    bad = row(tokenizer, "b", prompt=prompt_ids(tokenizer, CHAT, {"question": spelt}, False))
     checked = preflight.check(sides(tokenizer, bad), tokenizer, config, 0.1)
     assert checked.figures["bos_inside"] == 1
     assert checked.figures["notes"] == []

@@ -13,6 +13,7 @@ from stages.prompt import answer_ids, prompt_ids
 from stages.settings.tokenize import Tokenize
 from stages.split import fold_of
 from stages.tokenize import divide, tokenize, weighed
+from tests.forms import CHAT
 
 SETTINGS: dict[str, Any] = {
     "test_share": 0.3, "validation_share": 0.2, "context_share": 1.0,
@@ -110,7 +111,7 @@ def test_with_folds_the_test_share_leaves_the_room_to_train_alone() -> None:
 
 def test_labels_decode_to_the_answer_and_end_in_eos(tokenizer: Any) -> None:
     account = Account("rows")
-    (row,) = tokenize(tokenizer, [pair(1, 1)], Tokenize(**SETTINGS), 1.0, account)
+    (row,) = tokenize(tokenizer, CHAT, [pair(1, 1)], Tokenize(**SETTINGS), 1.0, account)
     assert row.completion[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(row.completion[:-1]) == "It is 1."
     assert "passage number 1" in tokenizer.decode(row.prompt)
@@ -118,7 +119,7 @@ def test_labels_decode_to_the_answer_and_end_in_eos(tokenizer: Any) -> None:
 
 
 def test_a_closed_row_holds_no_passage(tokenizer: Any) -> None:
-    (row,) = tokenize(tokenizer, [pair(1, 1)], Tokenize(**SETTINGS), 0.0, Account("rows"))
+    (row,) = tokenize(tokenizer, CHAT, [pair(1, 1)], Tokenize(**SETTINGS), 0.0, Account("rows"))
     assert row.context == "closed"
     assert "passage" not in tokenizer.decode(row.prompt)
 
@@ -126,12 +127,12 @@ def test_a_closed_row_holds_no_passage(tokenizer: Any) -> None:
 def test_a_row_that_is_too_long_is_dropped_and_counted_never_cut(tokenizer: Any) -> None:
     account = Account("rows")
     settings = Tokenize(**SETTINGS | {"maximum_tokens": 16})
-    assert tokenize(tokenizer, [pair(1, 1)], settings, 1.0, account) == []
+    assert tokenize(tokenizer, CHAT, [pair(1, 1)], settings, 1.0, account) == []
     assert account.as_dict() == {"in": 1, "kept": 0, "dropped": {"too_long": 1}}
 
 
 def test_bos_stands_once_at_the_start_of_the_prompt(tokenizer: Any) -> None:
-    ids = prompt_ids(tokenizer, "Who?", None)
+    ids = prompt_ids(tokenizer, CHAT, {"question": "Who?"}, False)
     assert ids[0] == tokenizer.bos_token_id
     assert ids[1] != tokenizer.bos_token_id
     assert tokenizer.bos_token_id not in answer_ids(tokenizer, "They.")
@@ -141,7 +142,7 @@ def test_a_template_that_writes_bos_twice_is_refused(tiny_model: Path) -> None:
     tokenizer = load_tokenizer(tiny_model)
     tokenizer.chat_template = "<s>" + tokenizer.chat_template
     with pytest.raises(FolioError, match="BOS twice"):
-        prompt_ids(tokenizer, "Who?", None)
+        prompt_ids(tokenizer, CHAT, {"question": "Who?"}, False)
 
 
 def test_a_tokenizer_without_a_chat_template_is_refused(tiny_model: Path, tmp_path: Path) -> None:
@@ -177,14 +178,14 @@ def test_a_record_without_a_passage_is_asked_without_one_and_split_by_its_questi
     sides = divide(rows, settings, Account("rows"))
     groups = [{row["chunk"] for row in side} for side in sides.values()]
     assert sum(map(len, groups)) == 50  # none on two sides
-    (row,) = tokenize(tokenizer, rows[:1], settings, 1.0, Account("rows"))
+    (row,) = tokenize(tokenizer, CHAT, rows[:1], settings, 1.0, Account("rows"))
     assert row.context == "closed"
-    assert row.prompt == prompt_ids(tokenizer, "What is 0?", None)
+    assert row.prompt == prompt_ids(tokenizer, CHAT, rows[0], False)
 
 
 def test_a_weight_says_how_often_the_rows_of_a_source_are_seen(tokenizer: Any) -> None:
     records = [of("qa", n) for n in range(40)] + [of("exam", n) for n in range(40, 80)]
-    rows = tokenize(tokenizer, records, several(), 1.0, Account("rows"))
+    rows = tokenize(tokenizer, CHAT, records, several(), 1.0, Account("rows"))
     names = {record["id"]: record["source"] for record in records}
     seen = [names[row.id] for row in weighed(rows, names, several(weights={"qa": 2.0, "exam": 0.5}))]
     assert seen.count("qa") == 80

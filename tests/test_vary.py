@@ -36,6 +36,7 @@ from stages.vary import (
     table,
     vary,
 )
+from tests.forms import CHAT
 from tests.imports import ROOT
 
 PLANTED = "<script>alert(1)</script>"
@@ -71,7 +72,7 @@ def settings(*ways: Decoding, **changes: Any) -> Vary:
 
 def asking(**changes: Any) -> Evaluate:
     knobs = {"temperature": 0.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0, "seed": 0}
-    most = {"maximum_tokens": 9, "maximum_questions": 9, "maximum_trained": 9}
+    most = {"maximum_tokens": 9, "maximum_questions": 9, "maximum_trained": 9, "control": None}
     return Evaluate(model="tuned", batch=3, bits=16, **knobs | most | changes)
 
 
@@ -112,7 +113,7 @@ def loaded(tiny_model: Path) -> tuple[Any, Any]:
 
 @pytest.fixture(scope="module")
 def trials(loaded: tuple[Any, Any]) -> dict[str, Trial]:
-    return {one.decoding.name: one for one in vary(*loaded, PAIRS, settings(*WAYS), asking())}
+    return {one.decoding.name: one for one in vary(*loaded, CHAT, PAIRS, settings(*WAYS), asking())}
 
 
 def texts(one: Trial) -> list[list[str]]:
@@ -133,7 +134,7 @@ def test_every_question_is_asked_once_greedily_and_once_for_each_seed(trials: di
 def test_greedy_answers_are_those_of_the_evaluation(
     trials: dict[str, Trial], loaded: tuple[Any, Any]
 ) -> None:
-    asked = ask(*loaded, [(one, "open") for one in PAIRS], asking(maximum_tokens=6))
+    asked = ask(*loaded, CHAT, [(one, "open") for one in PAIRS], asking(maximum_tokens=6))
     assert texts(trials["greedy"]) == [[row["answer"] for row in asked]]
     # Of the likeliest token alone nothing can be drawn but that token.
     assert texts(trials["only"]) == texts(trials["greedy"]) * 2
@@ -144,7 +145,7 @@ def test_a_seed_draws_the_same_again_and_another_seed_draws_others(
 ) -> None:
     first, second = texts(trials["hot"])
     assert first != second
-    (alone,) = vary(*loaded, PAIRS, settings(WAYS[2], seeds=[1]), asking())
+    (alone,) = vary(*loaded, CHAT, PAIRS, settings(WAYS[2], seeds=[1]), asking())
     # Whatever was asked before: the seed alone decides.
     assert texts(alone) == [second]
     assert texts(trials["nucleus"]) != texts(trials["hot"])

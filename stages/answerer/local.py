@@ -9,15 +9,16 @@ from stages.decode import Decoder
 from stages.language_model import context, load_model, load_tokenizer, stop_tokens
 from stages.ledger import Ledger
 from stages.option import LocalModel, setting
-from stages.prompt import prompt_ids, question_text
+from stages.prompt import chat_ids
 
 # Raised when the way of asking changes, so that the ledger's older replies no longer count.
 FORM = 1
+QUESTION = "Answer the question from the passage.\n\nPassage: {passage}\n\nQuestion: {question}"
 
 
 @setting
 class Local(LocalModel):
-    """The model's likeliest words after the prompt that the evaluation uses too, in its chat template."""
+    """The model's likeliest words after a question on a passage, in its own chat template."""
 
     batch: int = Field(ge=1)
     maximum_tokens: int = Field(ge=1)
@@ -43,7 +44,7 @@ class Local(LocalModel):
 
     def _key(self, passage: str, question: str) -> str:
         settings = self.identity, self.model.dtype, self.maximum_tokens
-        return cache.digest("answer", FORM, *settings, question_text(question, passage))
+        return cache.digest("answer", FORM, *settings, _text(passage, question))
 
     def _ask(self, missing: dict[str, tuple[str, str]]) -> Iterator[dict[str, str | None]]:
         """Yield the answers of one batch after the other, by key."""
@@ -51,7 +52,10 @@ class Local(LocalModel):
 
         folder = self.model.folder()
         tokenizer, model = load_tokenizer(folder), load_model(folder, self.model.dtype)
-        prompts = {key: prompt_ids(tokenizer, asked, passage) for key, (passage, asked) in missing.items()}
+        prompts = {
+            key: chat_ids(tokenizer, [{"role": "user", "content": _text(*pair)}])
+            for key, pair in missing.items()
+        }
         longest = context(model) - self.maximum_tokens
         yield {key: None for key, ids in prompts.items() if len(ids) > longest}
         # Similar lengths together, the longest first: too large a batch fails at once, not at the end.
@@ -62,3 +66,7 @@ class Local(LocalModel):
             rows = decoder.complete([prompts[key] for key in batch], stop, self.maximum_tokens)
             texts = tokenizer.batch_decode([row.ids for (row,) in rows], skip_special_tokens=True)
             yield {key: text.strip() for key, text in zip(batch, texts, strict=True)}
+
+
+def _text(passage: str, question: str) -> str:
+    return QUESTION.format(passage=passage, question=question)

@@ -1,5 +1,6 @@
 """Full fine-tuning: every weight learns."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ class Full(Method):
         """Float32: most updates are smaller than what bf16 resolves."""
         return "float32"
 
-    def attach(self, model: "PreTrainedModel") -> Any:
+    def attach(self, model: "PreTrainedModel", new_tokens: Sequence[int] = ()) -> Any:
         """Return the model itself, all of whose weights learn."""
         model.requires_grad_(requires_grad=True)
         return model

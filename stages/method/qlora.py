@@ -1,5 +1,6 @@
 """LoRA over a base model in 4-bit NF4."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stages import bits
@@ -27,11 +28,11 @@ class Qlora(Quantized):
         layer: type[Any] = Linear4bit
         return layer
 
-    def attach(self, model: "PreTrainedModel") -> Any:
+    def attach(self, model: "PreTrainedModel", new_tokens: Sequence[int] = ()) -> Any:
         """Return the quantised model, made ready for training, with fresh adapters."""
         for module in model.modules():
             if isinstance(module, self.layer()):
                 # On such CPUs an evaluation packs the weights for inference, and bitsandbytes 0.50
                 # never unpacks them: the steps after it would get no gradient through the layer.
                 module.support_avx512bf16_for_cpu = False
-        return super().attach(model)
+        return super().attach(model, new_tokens)

@@ -48,4 +48,5 @@ class Evaluate(Sampling):
     maximum_questions: int = Field(ge=1)
     maximum_trained: int = Field(ge=0)
     bits: Literal[4, 8, 16]
+    control: str | None
     seed: int

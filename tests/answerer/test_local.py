@@ -9,6 +9,7 @@ from stages.language_model import load_model, load_tokenizer, stop_tokens
 from stages.ledger import Ledger
 from stages.prompt import prompt_ids
 from tests import tiny
+from tests.forms import CHAT
 
 QUESTIONS = [
     ("The incident response team handles the incident and reports what it did.", "Who handles it?"),
@@ -50,7 +51,7 @@ def alone(folder: Path, passage: str, question: str) -> str:
     import torch
 
     tokenizer, model = load_tokenizer(folder), load_model(folder, "float32")
-    ids = prompt_ids(tokenizer, question, passage)
+    ids = prompt_ids(tokenizer, CHAT, {"question": question, "passage": passage}, True)
     assert ids.count(tokenizer.bos_token_id) == 2  # one for each turn, as its template writes them
     start = len(ids)
     while len(ids) < start + 8:
@@ -132,7 +133,8 @@ def test_a_batch_changes_no_answer_and_no_key(talker: Path, ledger: Ledger) -> N
 def test_what_does_not_fit_the_context_has_no_answer(talker: Path, ledger: Ledger) -> None:
     tokenizer = load_tokenizer(talker)
     long = "The team reports. " * 200
-    room = 2048 - len(prompt_ids(tokenizer, "Who?", long))  # the context is 2048 tokens
+    asked = prompt_ids(tokenizer, CHAT, {"question": "Who?", "passage": long}, True)
+    room = 2048 - len(asked)  # the context is 2048 tokens
     assert room > 0
     questions = [(long, "Who?"), QUESTIONS[1]]
     fits = local(talker, maximum_tokens=room, batch=1)

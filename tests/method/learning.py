@@ -5,7 +5,15 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from stages.language_model import load_model
 from stages.likelihood import Labelled, label_losses
@@ -85,6 +93,13 @@ def layer_normed(folder: Path, tiny: Path) -> Path:
         tie_word_embeddings=True,
     )  # fmt: skip
     return with_tokenizer(GPTNeoXForCausalLM(config), folder, tiny)
+
+
+def gpt2(folder: Path, tiny: Path) -> Path:
+    """Two layers, positions that are learnt, tied embeddings of GPT-2's names."""
+    torch.manual_seed(2)
+    config = GPT2Config(vocab_size=300, n_positions=256, n_embd=32, n_layer=2, n_head=2)
+    return with_tokenizer(GPT2LMHeadModel(config), folder, tiny)
 
 
 def with_tokenizer(model: Any, folder: Path, tiny: Path) -> Path:
