@@ -22,6 +22,7 @@ from stages.settings.tokenize import Tokenize
 from stages.tokens import Row
 from stages.tree_attention import register
 from tests.checkout import Checkout
+from tests.forms import CHAT
 from tests.imports import ROOT
 from tests.model.test_scratch import scratch
 
@@ -192,7 +193,7 @@ def test_a_question_beyond_the_context_is_left_out_and_counted(made: tuple[Any, 
     account = Account("questions")
     pairs = [record(1), record(2, passage="ship " * 200), record(3, options=["A", "log " * 200])]
     account.keep(len(pairs))
-    assert [row["id"] for row in fitting(*made, pairs, account)] == [pairs[0]["id"]]
+    assert [row["id"] for row in fitting(*made, CHAT, pairs, account)] == [pairs[0]["id"]]
     assert account.as_dict() == {"in": 3, "kept": 1, "dropped": {"too_long": 2}}
 
 

@@ -129,7 +129,7 @@ def test_labelled_answers_to_a_prompt_become_pairs_and_the_others_stay_alone() -
     rows = [LABELLED | {"completion": text, "label": label} for text, label in said_of]
     rows.append({"prompt": "Who?", "completion": "I.", "label": False})
     account = Account("rows")
-    found = list(joined(usable([TEXTS | {"prompt": "How?"}, *rows], 100, account)))
+    found = list(joined(usable([TEXTS | {"prompt": "How?"}, *rows], CHAT, 100, account)))
     assert [(pair["chosen"], pair["rejected"]) for pair in found] == [
         ("Because.", "No."), ("Because.", "No."), ("So.", None), (None, "I."),
     ]  # fmt: skip
