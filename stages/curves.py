@@ -1,6 +1,7 @@
 """Training curves as DVCLive plots, the same after a resumed run as after an uninterrupted one."""
 
 import importlib.util
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ _MEANS = (
     "logps/rejected", "nll_loss", "kl",
 )  # fmt: skip
 PAIRS = {name: f"train/{name}" for name in _MEANS} | {f"eval_{name}": f"validation/{name}" for name in _MEANS}
+SIDES = {"": "train", "eval_": "validation"}
+# The reinforce stage's, of drawn answers and of greedy ones to held-out questions.
+_DRAWN = (
+    "reward", "reward_std", "frac_reward_zero_std", "worth", "kl", "entropy", "clip_ratio/region_mean",
+    "completions/mean_length", "completions/clipped_ratio",
+)  # fmt: skip
+ANSWERS = {f"{start}{name}": f"{side}/{name}" for start, side in SIDES.items() for name in _DRAWN}
+# Rewards, probes and controls go by names that a run chooses.
+NAMED = ("parts/", "probes/", "controls/")
 # Differs from run to run, so it stands apart.
 SPEED = {"tokens_per_second": "tokens_per_second"}
 
@@ -37,7 +47,7 @@ class Curves(TrainerCallback):  # type: ignore[misc]
     """
 
     def __init__(self, folder: Path, speed: Path) -> None:
-        self._folders = [(folder, FIGURES | PAIRS), (speed, SPEED)]
+        self._folders = [(folder, FIGURES | PAIRS | ANSWERS), (speed, SPEED)]
         self._lives: list[tuple[Live, dict[str, str]]] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -62,9 +72,20 @@ class Curves(TrainerCallback):  # type: ignore[misc]
     def _write(self, step: int, figures: dict[str, Any]) -> None:
         for live, names in self._lives:
             live.step = step
-            for name, curve in names.items():
+            chosen = names | (named(figures) if "loss" in names else {})
+            for name, curve in chosen.items():
                 if name in figures:
                     live.log_metric(curve, figures[name])
+
+
+def named(figures: Iterable[str]) -> dict[str, str]:
+    """The plots of those figures whose names a run chooses."""
+    return {
+        name: f"{side}/{name.removeprefix(start)}"
+        for start, side in SIDES.items()
+        for name in sorted(figures)  # as a resumed run finds them
+        if name.startswith(tuple(start + one for one in NAMED))
+    }
 
 
 class TensorBoard(TrainerCallback):  # type: ignore[misc]

@@ -61,14 +61,15 @@ def check(figures: dict[str, float], tolerance: float) -> None:
 
 
 def alignment(adapter: Path) -> str:
-    """The model card's sentence on preferences; nothing where the adapter has learnt from none."""
+    """The model card's sentence on preferences or rewards; nothing where the adapter has learnt from none."""
     state = adapter / "trainer_state.json"
     run = read_json(state).get("alignment") if state.is_file() else None
     if run is None:
         return ""
     start = "a fresh adapter in place of that one" if run["fresh"] else "that adapter"
+    learnt = run.get("from") or f"{run['pairs']} preference pairs"
     return (
-        f"\nThen aligned by {run['objective']}: {start} learnt from {run['pairs']} preference pairs, "
+        f"\nThen aligned by {run['objective']}: {start} learnt from {learnt}, "
         f"learning rate {run['learning_rate']:g}.\n"
     )
 

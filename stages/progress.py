@@ -22,6 +22,10 @@ FIGURES = {
     "eval_bertscore": "bertscore",
     "eval_rewards/accuracies": "accuracy",
     "eval_rewards/margins": "margin",
+    "eval_reward": "held-out reward",
+    "eval_kl": "divergence",
+    "eval_probes/words": "words",
+    "eval_probes/empty": "empty",
 }
 
 

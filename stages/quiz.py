@@ -63,7 +63,7 @@ class Quiz:
         computed in `dtype`, as in training. Nothing of the model or of any random number generator is
         different afterwards: a run with a quiz gives the weights of one without.
         """
-        with _undisturbed(model):
+        with undisturbed(model):
             with torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32):
                 answers = self._answers(model)
             values = {"n": float(len(answers)), "cut_off": float(sum(row["cut_off"] for row in answers))}
@@ -85,7 +85,7 @@ class Quiz:
 
 
 @contextlib.contextmanager
-def _undisturbed(model: "PreTrainedModel") -> Iterator[None]:
+def undisturbed(model: "PreTrainedModel") -> Iterator[None]:
     """Let the model generate, and give it and every random number generator back as they were."""
     modes = [(module, module.training) for module in model.modules()]
     cached = model.config.use_cache

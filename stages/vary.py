@@ -201,7 +201,9 @@ def how(knobs: dict[str, Any]) -> str:
     else:
         parts = ["likeliest token"]
     penalty = knobs["repetition_penalty"]
-    return ", ".join([*parts, f"repetition penalty {penalty:g}"] if penalty != 1 else parts)
+    parts += [f"repetition penalty {penalty:g}"] if penalty != 1 else []
+    parts += [f"asked as {printable(knobs['control'], LONGEST)}"] if "control" in knobs else []
+    return ", ".join(parts)
 
 
 def examples(trials: Sequence[Trial], most: int) -> list[dict[str, Any]]:

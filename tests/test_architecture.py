@@ -46,7 +46,10 @@ REWARDS = {path.relative_to(ROOT) for path in (ROOT / "stages/reward").glob("[a-
 PAIRS_DEPS = PIPELINE["pairs"]["do"]["deps"]
 # Stages that are there when they are asked for, and need no recipe.
 PUBLISHING = ("publish", "export", "push")
-OBJECTIVES = sorted(path.stem for path in (ROOT / "conf/objective").glob("*.yaml") if path.stem != "none")
+SAMPLING = ["grpo", "rloo"]
+OBJECTIVES = sorted(
+    path.stem for path in (ROOT / "conf/objective").glob("*.yaml") if path.stem not in ("none", *SAMPLING)
+)
 # Stages whose deps depend on what is chosen; each has a test of its own.
 OF_CHOICE = (
     "compose",
@@ -58,6 +61,7 @@ OF_CHOICE = (
     "pairs",
     "prefer",
     "align",
+    "reinforce",
     *PUBLISHING,
 )
 NAMED = ("format.name", "method.name", "model.name")
@@ -190,6 +194,21 @@ def test_the_imports_of_alignment_are_its_deps(stage: str, objective: str) -> No
         named = [dep.replace(f"${{{key}}}", value) for dep in named]
     script = Path(f"stages/{stage}.py")
     assert expand(map(Path, named)) == closure({script} | built(script, chosen))
+
+
+@pytest.mark.parametrize("objective", SAMPLING)
+def test_the_imports_of_reinforce_are_its_deps(objective: str) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = hydra_compose("config", [f"objective={objective}", "reward=[bertscore]"])
+    assert (chosen.reinforce.objectives, chosen.align.objectives) == ([objective], [])
+    named = PIPELINE["reinforce"]["do"]["deps"]
+    named = [dep.replace("${item}", objective) for dep in named]
+    named = [re.sub(r"\$\{([\w.]+)\}", lambda m: str(OmegaConf.select(chosen, m[1])), dep) for dep in named]
+    script = Path("stages/reinforce.py")
+    assert expand(map(Path, named)) == closure({script} | built(script, chosen) | REWARDS)
 
 
 @pytest.mark.parametrize("name", METRICS)

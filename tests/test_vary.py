@@ -243,6 +243,7 @@ def test_the_best_of_a_column_is_marked_and_only_where_there_is_one() -> None:
     [
         (decoding("a"), "likeliest token"),
         (decoding("a", repetition_penalty=1.2), "likeliest token, repetition penalty 1.2"),
+        (decoding("a", control="bad"), "likeliest token, asked as bad"),
         (decoding("a", 0.7, top_p=0.9), "temperature 0.7, top-p 0.9"),
         (decoding("a", 1.0, top_k=20, repetition_penalty=2), "temperature 1, top-k 20, repetition penalty 2"),
     ],

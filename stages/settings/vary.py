@@ -18,6 +18,7 @@ class Decoding(Sampling):
     """A way of choosing tokens, under its own name."""
 
     name: str = Field(pattern=r"^[\w-]+$", max_length=40)
+    control: str | None = None  # of a format with controls, by name; None: that of evaluate
 
     def where(self) -> str:
         """Its place in conf/."""
@@ -26,7 +27,8 @@ class Decoding(Sampling):
     def knobs(self) -> dict[str, Any]:
         """Everything but the name, for the settings of an evaluation."""
         drawn = {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
-        return drawn | {"repetition_penalty": self.repetition_penalty}
+        own = {} if self.control is None else {"control": self.control}
+        return drawn | {"repetition_penalty": self.repetition_penalty} | own
 
 
 def _from_line(line: Any) -> Any:
