@@ -209,7 +209,7 @@ class Adapter(Method):
             raise FolioError(refusal)
         try:
             found = set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
-        except RuntimeError as error:  # other shapes
+        except (RuntimeError, KeyError) as error:  # other shapes, or tokens that did not learn there
             raise FolioError(refusal) from error
         learns = {name for name, weight in model.named_parameters() if weight.requires_grad}
         if found.unexpected_keys or learns & set(found.missing_keys):

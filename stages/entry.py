@@ -43,7 +43,7 @@ def _explain(error: Exception) -> str | None:
     """What a user can do about a failure that any stage may meet; None: it is a bug."""
     # Named, not imported: torch takes a second, and most stages do without.
     if type(error).__name__ == "OutOfMemoryError":
-        stages = "generator, filter, train, pairs, align, reinforce, evaluate, retain, metric"
+        stages = "generator, filter, train, pairs, appraise, align, reinforce, evaluate, retain, metric"
         return f"the device ran out of memory; lower the batch of its stage ({stages})"
     if is_refusal(error):
         place = getattr(error, "filename", None) or "a file"

@@ -170,6 +170,7 @@ def preference(
     """
     messages = form.turns(pair, pair["context"] == "open")
     place = {"id": pair["id"], "group": cache.digest(split.key(pair)), "messages": messages}
+    place["question"] = pair["question"]  # without its passage, as rewards see it
     texts = {"chosen": chosen["answer"], "rejected": rejected["answer"], "source": "pairs"}
     return place | texts | {"scores": {"chosen": chosen["reward"], "rejected": rejected["reward"]}}
 

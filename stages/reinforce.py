@@ -110,6 +110,9 @@ def start(settings: Reinforce, method: Any, source: Any) -> tuple[Any, Any]:
     model = method.attach(base, new_tokens(source))
     if not settings.fresh:
         method.restore(model, ADAPTER)
+    head = model.get_output_embeddings()
+    if not hasattr(head, "bias"):  # trl 1.16 asks the layer that peft wraps around tied tokens for one
+        head.bias = None
     return (on_top(model, settings) if method.name == "full" else model), dtype
 
 

@@ -28,33 +28,20 @@ class StepLoader(DataLoader[Any]):
         steps.set_epoch(epoch)
 
 
-class SftTrainer(Trainer):  # type: ignore[misc]
-    """Hugging Face's trainer over packed rows, with a loss per target token everywhere.
+class StepTrainer(Trainer):  # type: ignore[misc]
+    """Hugging Face's trainer over the micro-batches of `steps`; a batch says how many `tokens` it holds.
 
-    `layout` makes a batch of rows; `quiz`, where there is one, returns more figures of the model at
-    each evaluation; `needs` is the memory that a step was thought to take.
+    Training rows learn in the order of `steps`, and a killed run goes on as if nothing had been.
     """
 
-    def __init__(
-        self,
-        compute_dtype: torch.dtype,
-        labelled: Labelled,
-        steps: Steps,
-        layout: Callable[[Sequence["Row"]], Batch],
-        quiz: Callable[[Any, torch.dtype], dict[str, float]] | None = None,
-        needs: "Estimate | None" = None,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(data_collator=layout, **arguments)
-        self._compute_dtype, self._labelled = compute_dtype, labelled
-        self._steps, self._quiz = steps, quiz
-        self.needs: Any = needs
-        # The loss below is already divided by the tokens of the whole accumulated batch; every
-        # label counts, since none stands at a row's first place.
+    def __init__(self, steps: Steps, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._steps = steps
+        # A subclass divides its loss by the labels of the whole accumulated batch; every label counts,
+        # since none stands at a row's first place.
         self.model_accepts_loss_kwargs = True
         self._loss_shifts_labels = False
         self._tokens = self._seconds = 0.0
-        self._validation_order = Stretch(inputs(self.eval_dataset or [])).order
         steps.divide(
             self.args.gradient_accumulation_steps,
             self.accelerator.num_processes,
@@ -70,20 +57,6 @@ class SftTrainer(Trainer):  # type: ignore[misc]
             collate_fn=self.data_collator,
             generator=torch.Generator(),
         )
-
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: Batch,
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ) -> torch.Tensor:
-        """Mean loss per target token of the accumulated batch, over all devices."""
-        count = len(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch
-        loss = label_losses(model, self._labelled, inputs, self._compute_dtype).sum() / count
-        # The devices' gradients are averaged, and each loss here is a part of the whole already.
-        devices: int = self.accelerator.num_processes
-        return loss * devices
 
     def training_step(self, model: Any, inputs: Batch, *rest: Any) -> torch.Tensor:
         """Compute gradients, and measure how long that takes."""
@@ -109,14 +82,8 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         return figures
 
     def validation_figures(self) -> dict[str, float]:
-        """Loss per target token over the validation rows, its perplexity, and the quiz."""
-        loss = self._validation_loss()
-        # Beyond e^700 a float overflows; such a model is broken, and the figure still says so.
-        figures = {"eval_loss": loss, "eval_perplexity": math.exp(min(loss, 700.0))}
-        if self._quiz:
-            said = self._quiz(self.accelerator.unwrap_model(self.model), self._compute_dtype)
-            figures |= {f"eval_{name}": value for name, value in said.items()}
-        return figures
+        """The figures of the validation rows: `eval_loss`, and others."""
+        raise NotImplementedError
 
     def take(self, checkpoint: Path) -> None:
         """Take over what a run that stopped early had learnt by its best checkpoint, and its curves."""
@@ -132,6 +99,54 @@ class SftTrainer(Trainer):  # type: ignore[misc]
         if self.args.should_save:
             older.unlink(missing_ok=True)
         super()._save_checkpoint(model, trial)
+
+
+class SftTrainer(StepTrainer):
+    """The trainer of packed rows, with a loss per target token everywhere.
+
+    `layout` makes a batch of rows; `quiz`, where there is one, returns more figures of the model at
+    each evaluation; `needs` is the memory that a step was thought to take.
+    """
+
+    def __init__(
+        self,
+        compute_dtype: torch.dtype,
+        labelled: Labelled,
+        steps: Steps,
+        layout: Callable[[Sequence["Row"]], Batch],
+        quiz: Callable[[Any, torch.dtype], dict[str, float]] | None = None,
+        needs: "Estimate | None" = None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(steps, data_collator=layout, **arguments)
+        self._compute_dtype, self._labelled = compute_dtype, labelled
+        self._quiz = quiz
+        self.needs: Any = needs
+        self._validation_order = Stretch(inputs(self.eval_dataset or [])).order
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Mean loss per target token of the accumulated batch, over all devices."""
+        count = len(inputs["labels"]) if num_items_in_batch is None else num_items_in_batch
+        loss = label_losses(model, self._labelled, inputs, self._compute_dtype).sum() / count
+        # The devices' gradients are averaged, and each loss here is a part of the whole already.
+        devices: int = self.accelerator.num_processes
+        return loss * devices
+
+    def validation_figures(self) -> dict[str, float]:
+        """Loss per target token over the validation rows, its perplexity, and the quiz."""
+        loss = self._validation_loss()
+        # Beyond e^700 a float overflows; such a model is broken, and the figure still says so.
+        figures = {"eval_loss": loss, "eval_perplexity": math.exp(min(loss, 700.0))}
+        if self._quiz:
+            said = self._quiz(self.accelerator.unwrap_model(self.model), self._compute_dtype)
+            figures |= {f"eval_{name}": value for name, value in said.items()}
+        return figures
 
     def _validation_loss(self) -> float:
         rows = self.eval_dataset

@@ -12,7 +12,7 @@ from stages import memory, tokens
 from stages.errors import FolioError
 from stages.formatted import new_tokens
 from stages.language_model import load_model, load_tokenizer, pick_device, pick_dtype
-from stages.settings.train import Run, Train
+from stages.settings.train import Learning, Run, Train
 
 if TYPE_CHECKING:
     import torch
@@ -45,34 +45,46 @@ def arguments(settings: Run, count: int, parts: int, folder: Path, dtype: str) -
     from transformers import TrainingArguments
 
     device = pick_device().type
-    if device != "cuda" and settings.optimiser != "adamw":
-        raise FolioError(f"{settings.stage}.optimiser={settings.optimiser} needs CUDA; set it to adamw")
     return TrainingArguments(
         output_dir=str(folder),
-        per_device_train_batch_size=settings.batch,
-        per_device_eval_batch_size=settings.batch,
         gradient_accumulation_steps=parts,
-        optim=OPTIMISERS[settings.optimiser],
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.gradient_norm,
         neftune_noise_alpha=settings.neftune_noise or None,
         activation_checkpointing=settings.gradient_checkpointing,
         torch_compile=settings.torch_compile,
-        logging_steps=settings.log_steps,
         fp16=device == "cuda" and dtype == "torch.float16",  # scales the loss: fp16 would round it to nothing
-        seed=settings.seed,
-        use_cpu=device == "cpu",
         ddp_backend="gloo" if device == "cpu" and DEVICES > 1 else None,
         ddp_find_unused_parameters=False,
-        dataloader_pin_memory=device == "cuda",
-        remove_unused_columns=False,
-        report_to="none",
-        **schedule(settings, count),
-        **watch(settings),
+        **learning(settings, count),
     )
 
 
-def schedule(settings: Run, count: int) -> dict[str, Any]:
+def learning(settings: Learning, count: int) -> dict[str, Any]:
+    """What any run says to its trainer, for epochs of `count` steps.
+
+    Raises:
+        FolioError: the optimiser does not run on this device.
+    """
+    device = pick_device().type
+    if device != "cuda" and settings.optimiser != "adamw":
+        raise FolioError(f"{settings.stage}.optimiser={settings.optimiser} needs CUDA; set it to adamw")
+    return {
+        "per_device_train_batch_size": settings.batch,
+        "per_device_eval_batch_size": settings.batch,
+        "optim": OPTIMISERS[settings.optimiser],
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.gradient_norm,
+        "logging_steps": settings.log_steps,
+        "seed": settings.seed,
+        "use_cpu": device == "cpu",
+        "dataloader_pin_memory": device == "cuda",
+        "remove_unused_columns": False,
+        "report_to": "none",
+        **schedule(settings, count),
+        **watch(settings),
+    }
+
+
+def schedule(settings: Learning, count: int) -> dict[str, Any]:
     """How long the run is, and how the learning rate goes, for epochs of `count` steps."""
     total = settings.steps or math.ceil(settings.epochs * count)
     minimum = {"min_lr_rate": settings.minimum_share}
@@ -87,7 +99,7 @@ def schedule(settings: Run, count: int) -> dict[str, Any]:
     }
 
 
-def watch(settings: Run) -> dict[str, Any]:
+def watch(settings: Learning) -> dict[str, Any]:
     """When to evaluate and save: before the first step, and then by steps or epochs; the best is kept."""
     interval = "steps" if settings.evaluate_steps else "epoch"
     every = settings.evaluate_steps or 1  # not read where epochs count
@@ -237,7 +249,7 @@ def choose_packing(settings: Run, model: Any, labelled: Any, rows: Rows, dtype: 
     return "none" if reason else settings.packing
 
 
-def callbacks(settings: Run, steps: "Steps", place: Place) -> list["TrainerCallback"]:
+def callbacks(settings: Learning, steps: "Steps", place: Place) -> list["TrainerCallback"]:
     """Early stopping, checkpoints between evaluations and curves."""
     from transformers import EarlyStoppingCallback
 

@@ -59,6 +59,7 @@ OF_CHOICE = (
     "ablate",
     "vary",
     "pairs",
+    "appraise",
     "prefer",
     "align",
     "reinforce",
@@ -176,6 +177,23 @@ def test_a_reward_by_a_classifier_brings_its_weights_and_the_code_that_finds_the
         chosen = hydra_compose("config", ["reward=[squad_f1,classifier]"])
     assert (chosen.pairs.watch, chosen.pairs.code) == ("models/base", "stages/model/folder.py")
     assert targets(chosen.reward) <= REWARDS | expand([Path(chosen.pairs.code)])
+
+
+@pytest.mark.parametrize("base", ["none", "folder"])
+def test_the_imports_of_appraise_are_its_deps(base: str) -> None:
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    # A value alone makes such a stage. A folder to begin from is an artifact, a package's is not.
+    words = ["appraise.stages=[reward]"] + ["model@appraise.base=folder"] * (base == "folder")
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = hydra_compose("config", words)
+    named = PIPELINE["appraise"]["do"]["deps"]
+    for key in ("watch", "code"):
+        named = [dep.replace(f"${{appraise.{key}}}", chosen.appraise[key]) for dep in named]
+    assert ("models/base" in named) == (base == "folder")
+    found = closure({Path("stages/appraise.py")} | built(Path("stages/appraise.py"), chosen))
+    assert expand(map(Path, named)) == found | {Path("stages/model/folder.py")}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +129,3 @@ def test_a_model_in_fewer_bits_answers_too(tiny_model: Path, loaded: tuple[Any, 
     # Weights in fewer bits are other weights, and nearly the same model.
     assert losses[: len(whole)] == pytest.approx(losses[len(whole) :], rel=0.05)
     assert losses[: len(whole)] != losses[len(whole) :]
-
-
-def test_a_control_stands_before_the_question_of_the_tuned_model_alone() -> None:
-    both = [replace(settings(2), control="[good] ", model=model) for model in ("tuned", "base")]
-    assert [one.asked("why?") for one in both] == ["[good] why?", "why?"]

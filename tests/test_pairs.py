@@ -31,7 +31,8 @@ from tests.imports import ROOT
 PLAIN: dict[str, Any] = {
     "models": ["tuned"], "rewards": ["squad_f1"], "context_share": 0.7, "maximum_questions": 99, "samples": 3,
     "batch": 2, "maximum_tokens": 6, "temperature": 1.5, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0,
-    "margin": 0.25, "reference_chosen": False, "validation_share": 0.3, "watch": "", "code": "", "seed": 0,
+    "margin": 0.25, "reference_chosen": False, "validation_share": 0.3, "watch": "", "code": "",
+    "appraised": [], "seed": 0,
 }  # fmt: skip
 F1 = SquadF1(name="squad_f1", weight=1.0)
 
@@ -129,8 +130,9 @@ def test_a_preference_holds_the_prompt_as_the_model_was_asked() -> None:
     chosen, rejected = said("The team.", 0.9), said("red", 0.1)
     is_open = preference(CHAT, pair(0) | {"context": "open"}, chosen, rejected)
     closed = preference(CHAT, pair(1) | {"context": "closed"}, chosen, rejected)
-    assert set(is_open) == {"id", "group", "messages", "chosen", "rejected", "source", "scores"}
+    assert set(is_open) == {"id", "group", "messages", "question", "chosen", "rejected", "source", "scores"}
     asked = "Answer the question from the passage.\n\nPassage: the team of 0 reports\n\nQuestion: What is 0?"
+    assert is_open["question"] == "What is 0?"
     assert is_open["messages"] == [{"role": "user", "content": asked}]
     assert closed["messages"] == [{"role": "user", "content": "What is 1?"}]
     assert (is_open["chosen"], is_open["rejected"], is_open["source"]) == ("The team.", "red", "pairs")
@@ -287,6 +289,14 @@ def test_what_decides_the_answers_decides_the_key(
         ({"samples": 1, "reference_chosen": True, "temperature": 0.0, "top_k": 5}, r"pairs: temperature=0"),
         ({"margin": 0.0}, r"margin"),
         ({"models": ["tuned", "tuned"]}, r"models"),
+        (
+            {"appraised": ["reward"], "watch": "models/reward"},
+            r"learns from these very pairs: set pairs\.rewards",
+        ),
+        (
+            {"appraised": ["reward"], "rewards": ["classifier"], "watch": "stages/reward"},
+            r"would wait for models/reward",
+        ),
     ],
 )
 def test_what_cannot_give_pairs_is_refused(changes: dict[str, Any], sentence: str) -> None:

@@ -336,7 +336,7 @@ def written() -> dict[str, bytes]:
 
 
 def test_controls_are_rewarded_by_their_sign_and_told_apart(tiny_model: Path) -> None:
-    run(tiny_model, *CONTROLS)
+    run(tiny_model, *CONTROLS, "reinforce.fresh=true")
     found = read_json(reinforce.METRICS)
     assert found["questions"]["kept"] * 2 == found["train"] + found["validation"]
     aligned = found["aligned"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
@@ -17,6 +18,31 @@ if TYPE_CHECKING:
 KINDS = ("folder", "hub")
 CUT = "truncated"
 UNLIMITED = 1_000_000  # tokens; where neither model nor tokenizer tells, its length is a number of 30 digits
+# What the stage appraise makes, maybe in the very run whose settings are being checked.
+REWARD = Path("models/reward")
+# In its config.json: whether it was trained on answers behind their questions.
+MARK = "reads_question"
+
+
+def encode(
+    tokenizer: Any, rows: Sequence[Record], question: bool, longest: int | None = None, **options: Any
+) -> Any:
+    """What a classifier reads of answer records: the answer alone, or behind its question as a second text.
+
+    Beyond `longest` tokens the ends of the longer of both texts are cut off; without it nothing is.
+    """
+    texts = [[row[name] for row in rows] for name in (("question", "answer") if question else ("answer",))]
+    limits = {"truncation": True, "max_length": longest} if longest else {"verbose": False}
+    return tokenizer(*texts, **limits, **options)
+
+
+def longest(model: Any, tokenizer: Any) -> int:
+    """Tokens that a classifier reads at most."""
+    positions = getattr(model.config, "max_position_embeddings", None) or tokenizer.model_max_length
+    # RoBERTa and its kin count positions from the one after padding.
+    offset = getattr(getattr(model.base_model, "embeddings", None), "padding_idx", None)
+    taken = 0 if offset is None else offset + 1
+    return int(min(positions - taken, tokenizer.model_max_length, UNLIMITED))
 
 
 @setting
@@ -24,13 +50,15 @@ class Classifier(Configured):
     """Mean probability of each label (all, or those of `labels`), by any sequence classifier in safetensors.
 
     Probabilities are a softmax over all labels; for a model of several labels at once, or of one, a sigmoid
-    of each; for a regression its plain outputs. `truncated` is the share of answers longer than the
-    model reads, of which the beginning counts. No code of a model is executed; with dtype `auto` it computes
-    in the one it was saved in.
+    of each; for a regression its plain outputs. With `question` the model reads the question as a first
+    text. `truncated` is the share of answers longer than the model reads, with their questions if it reads
+    those, of which the beginning counts. No code of a model is executed; with dtype `auto` it computes in
+    the one it was saved in.
     """
 
     model: Any
     labels: list[str]
+    question: bool
     batch: int = Field(ge=1)
 
     @model_validator(mode="after")
@@ -41,7 +69,7 @@ class Classifier(Configured):
 
     def check(self) -> None:
         """The model must be there and know the labels; one of the hub is fetched by `score` alone."""
-        if self.model.name == "folder":
+        if self.model.name == "folder" and Path(self.model.path) != REWARD:
             self.names()
 
     def by(self) -> str:
@@ -52,8 +80,15 @@ class Classifier(Configured):
         """The labels that are measured.
 
         Raises:
-            FolioError: the model is missing or has no such label.
+            FolioError: the model is missing, has no such label or was trained to read something else.
         """
+        told = getattr(self._config, MARK, self.question)
+        if told != self.question:
+            texts = "answers behind their questions" if told else "answers alone"
+            raise FolioError(
+                f"the model in {self._folder} was trained on {texts}: set "
+                f"metric.classifier.question={str(told).lower()}"
+            )
         known = list(self._config.id2label.values())
         for label in self.labels:
             if label not in known:
@@ -78,25 +113,26 @@ class Classifier(Configured):
         said = [index for index, row in enumerate(answers) if row["answer"].strip()]
         if not said:
             return found
-        texts = [row["answer"] for row in answers]
-        lengths = {index: len(self._tokenizer(texts[index], verbose=False)["input_ids"]) for index in said}
+        ids = encode(self._tokenizer, [answers[index] for index in said], self.question)["input_ids"]
+        lengths = dict(zip(said, map(len, ids), strict=True))
         # The longest first: what does not fit into memory shows at once.
         said.sort(key=lambda index: -lengths[index])
         names, size = self.names(), self.batch if self._tokenizer.pad_token else 1
         for start in range(0, len(said), size):
             some = said[start : start + size]
-            values = self._classify([texts[index] for index in some])
+            values = self._classify([answers[index] for index in some])
             for index, value in zip(some, values, strict=True):
                 cut = {CUT: float(lengths[index] > self._longest)}
                 found[index] = {name: value[self._config.label2id[name]] for name in names} | cut
         return found
 
-    def _classify(self, texts: Sequence[str]) -> list[list[float]]:
-        """Every label's probability of each text, [texts, labels]."""
+    def _classify(self, rows: Sequence[Record]) -> list[list[float]]:
+        """Every label's probability of each answer, [answers, labels]."""
         import torch
 
-        limits = {"truncation": True, "max_length": self._longest, "padding": len(texts) > 1}
-        inputs = self._tokenizer(list(texts), return_tensors="pt", **limits).to(self._model.device)
+        options = {"padding": len(rows) > 1, "return_tensors": "pt"}
+        inputs = encode(self._tokenizer, rows, self.question, self._longest, **options)
+        inputs = inputs.to(self._model.device)
         with torch.inference_mode():
             values: list[list[float]] = self._probabilities(self._model(**inputs).logits.float()).tolist()
         return values
@@ -161,9 +197,5 @@ class Classifier(Configured):
 
     @cached_property
     def _longest(self) -> int:
-        """Tokens of a text that the model reads."""
-        positions = getattr(self._config, "max_position_embeddings", None) or self._tokenizer.model_max_length
-        # RoBERTa and its kin count positions from the one after padding.
-        offset = getattr(getattr(self._model.base_model, "embeddings", None), "padding_idx", None)
-        taken = 0 if offset is None else offset + 1
-        return int(min(positions - taken, self._tokenizer.model_max_length, UNLIMITED))
+        """Tokens that the model reads."""
+        return longest(self._model, self._tokenizer)

@@ -16,10 +16,14 @@ from stages.worth import Reward
 
 @setting
 class Classifier(Reward):
-    """The probability of one label, as the metric `classifier` has it: of the answer's text alone."""
+    """The probability of one label, as the metric `classifier` has it.
+
+    It is of the answer alone or, as what the stage appraise trains, of question and answer.
+    """
 
     model: Any
     label: str
+    question: bool
     batch: int = Field(ge=1)
     watch: str
     code: str
@@ -55,5 +59,5 @@ class Classifier(Reward):
 
     @cached_property
     def _metric(self) -> Metric:
-        knobs: dict[str, Any] = {"model": self.model, "labels": [self.label], "batch": self.batch}
-        return Metric(name="classifier", better="higher", **knobs)  # type: ignore[call-arg]
+        knobs: dict[str, Any] = {"model": self.model, "labels": [self.label], "question": self.question}
+        return Metric(name="classifier", better="higher", batch=self.batch, **knobs)  # type: ignore[call-arg]

@@ -24,6 +24,7 @@ class Pairs(Sampling):
     validation_share: float = Field(gt=0, lt=1)
     watch: str
     code: str
+    appraised: list[str]
     seed: int
 
     def where(self) -> str:
@@ -36,6 +37,17 @@ class Pairs(Sampling):
             raise ValueError(
                 "pairs.models=[tuned] asks for answers that rewards tell apart, and none is chosen: "
                 "set reward=[bertscore,squad_f1], or pairs.models=[]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _no_circle(self) -> "Pairs":
+        # The second: a classifier whose weights nobody watches.
+        unwatched = "classifier" in self.rewards and self.watch == "stages/reward"
+        if self.models and self.appraised and (self.watch == "models/reward" or unwatched):
+            raise ValueError(
+                "pairs would wait for models/reward, which the stage appraise learns from these very pairs: "
+                "set pairs.rewards=[bertscore] pairs.watch=stages/reward, or appraise.stages=[]"
             )
         return self
 

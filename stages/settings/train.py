@@ -8,7 +8,7 @@ from stages.option import setting
 
 
 @setting
-class Run:
+class Learning:
     """How a run learns: how long, from how much at once, and when it is looked at."""
 
     # Under which these settings stand in conf/, and which says what a run says.
@@ -23,22 +23,28 @@ class Run:
     optimiser: Literal["adamw", "paged_adamw", "paged_adamw_8bit"]
     weight_decay: float = Field(ge=0)
     gradient_norm: float = Field(gt=0)
-    neftune_noise: float = Field(ge=0)
     batch: int = Field(ge=1)
     accumulation: int = Field(ge=1)
-    halve_batch: bool
-    packing: Literal["prefix", "rows", "none"]
-    attention: Literal["sdpa", "eager", "flash_attention_2"]
-    gradient_checkpointing: bool
-    torch_compile: bool
     log_steps: int = Field(ge=1)
     evaluate_steps: int = Field(ge=0)
     save_steps: int = Field(ge=0)
     save_limit: int = Field(ge=1)
     patience: int = Field(ge=1)
     threshold: float = Field(ge=0)
-    check_memory: bool
     seed: int
+
+
+@setting
+class Run(Learning):
+    """A run of a language model, and how it is computed."""
+
+    neftune_noise: float = Field(ge=0)
+    halve_batch: bool
+    packing: Literal["prefix", "rows", "none"]
+    attention: Literal["sdpa", "eager", "flash_attention_2"]
+    gradient_checkpointing: bool
+    torch_compile: bool
+    check_memory: bool
 
 
 @setting

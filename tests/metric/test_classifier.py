@@ -47,7 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def classifier(folder: Path, labels: tuple[str, ...] = (), better: Any = "neither") -> Classifier:
     model = Folder(name="folder", path=str(folder), dtype="auto", watch="")
-    return Classifier(name="classifier", model=model, labels=list(labels), better=better, batch=3)
+    options: dict[str, Any] = {"labels": list(labels), "better": better, "question": False}
+    return Classifier(name="classifier", model=model, batch=3, **options)
 
 
 def rows(*texts: str) -> list[dict[str, str]]:
@@ -126,4 +127,4 @@ def test_a_language_model_is_no_classifier(tiny_model: Path) -> None:
 def test_the_embedded_language_model_is_no_choice() -> None:
     model = Embedded(name="embedded", package="p", file="f", dtype="auto", watch="")
     with pytest.raises(ValueError, match="choose folder or hub"):
-        Classifier(name="classifier", model=model, labels=[], better="neither", batch=1)
+        Classifier(name="classifier", model=model, labels=[], better="neither", question=False, batch=1)

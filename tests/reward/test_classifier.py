@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -19,7 +20,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def reward(folder: Path, label: str = "rude") -> Classifier:
     model = Folder(name="folder", path=str(folder), dtype="auto", watch="")
-    return Classifier(name="classifier", weight=1.0, model=model, label=label, batch=2, watch="", code="")
+    options: dict[str, Any] = {"question": False, "watch": "", "code": ""}
+    return Classifier(name="classifier", weight=1.0, model=model, label=label, batch=2, **options)
 
 
 def test_the_value_is_the_labels_probability(folder: Path) -> None:
@@ -41,5 +43,6 @@ def test_a_missing_model_is_found_before_any_work(tmp_path: Path) -> None:
 
 def test_another_kind_of_model_is_refused() -> None:
     embedded = Embedded(name="embedded", package="p", file="f", dtype="auto", watch="")
+    options: dict[str, Any] = {"question": False, "watch": "", "code": ""}
     with pytest.raises(ValidationError, match=r"reward\.classifier\.model=embedded: choose folder or hub"):
-        Classifier(name="classifier", weight=1.0, model=embedded, label="a", batch=1, watch="", code="")
+        Classifier(name="classifier", weight=1.0, model=embedded, label="a", batch=1, **options)
