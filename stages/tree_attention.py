@@ -84,9 +84,20 @@ def _segment(
     k, v = key.index_select(1, segment.seen), value.index_select(1, segment.seen)
     if groups > 1:
         k, v = k.repeat_interleave(groups, 0), v.repeat_interleave(groups, 0)
-    bias = torch.zeros_like(segment.mask, dtype=q.dtype).masked_fill(~segment.mask, torch.finfo(q.dtype).min)
+    bias = torch.zeros_like(segment.mask, dtype=q.dtype).masked_fill(~segment.mask, _least(q))
     scores = torch.baddbmm(bias.expand(len(q), -1, -1), q, k.transpose(1, 2), alpha=scale)
     shares = scores.softmax(-1, dtype=torch.float32).to(q.dtype)
     if dropped:  # in training alone; what rows share loses the same of its attention for all of them
         shares = dropout(shares, dropped)
     return torch.bmm(shares, v)[:, :count].transpose(0, 1)
+
+
+def _least(query: torch.Tensor) -> float:
+    """The least number of the dtype that products are computed in: that of another may be infinite there.
+
+    Queries are float32 where a quantised model is trained, and autocast computes in bf16; a row that sees nothing
+    would then have no softmax.
+    """
+    device = query.device.type
+    is_cast = torch.is_autocast_enabled(device)
+    return torch.finfo(torch.get_autocast_dtype(device) if is_cast else query.dtype).min
