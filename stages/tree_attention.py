@@ -95,8 +95,8 @@ def _segment(
 def _least(query: torch.Tensor) -> float:
     """The least number of the dtype that products are computed in: that of another may be infinite there.
 
-    Queries are float32 where a quantised model is trained, and autocast computes in bf16; a row that sees nothing
-    would then have no softmax.
+    Queries are float32 where a quantised model is trained, and autocast computes in bf16; a row that sees
+    nothing would then have no softmax.
     """
     device = query.device.type
     is_cast = torch.is_autocast_enabled(device)
