@@ -137,7 +137,7 @@ def main(config: DictConfig) -> None:
         raise FolioError(f"model={option.name} is there already; only model=scratch is made")
     option.check()
     splitting = build(config, "tokenize")
-    sides = corpus(read(splitting.sources, account), splitting, account)
+    sides = corpus(read(splitting, account), splitting, account)
     tokenizer, stock = train_tokenizer(sides["train"], option), stock_tokenizer(settings.stock)
     model = random_model(option, tokenizer)
     write(Path(option.path), tokenizer, model)

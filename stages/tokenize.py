@@ -31,10 +31,13 @@ METRICS = Path("metrics/tokenize.json")
 Sides = dict[split.Side, list[jsonl.Record]]
 
 
-def read(names: Iterable[str], account: Account) -> Iterator[jsonl.Record]:
-    """Yield the records of every source; one that an earlier source has too is counted as `duplicate`."""
+def read(settings: Tokenize, account: Account) -> Iterator[jsonl.Record]:
+    """Yield the records of every source, those that are held out first.
+
+    One that an earlier source has too is counted as `duplicate`: so none leaves the test side for training.
+    """
     seen: set[str] = set()
-    for name in names:
+    for name in sorted(settings.sources, key=lambda name: name not in settings.held_out):
         for record in jsonl.read(SOURCES / f"{name}.jsonl"):
             if record["id"] in seen:
                 account.drop("duplicate")
@@ -137,7 +140,7 @@ def weighed(rows: Sequence[tokens.Row], names: Mapping[str, str], settings: Toke
 def main(config: DictConfig) -> None:
     """Write data/tokens/, data/test.jsonl, data/trained.jsonl and metrics/tokenize.json."""
     settings, form, account = build(config, "tokenize"), build(config, "format"), Account("rows")
-    sides = divide(read(settings.sources, account), settings, account)
+    sides = divide(read(settings, account), settings, account)
     tokenizer = load_tokenizer(formatted(form, build(config, "model")).folder())
     share = settings.context_share
     rows = {

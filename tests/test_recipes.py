@@ -141,8 +141,68 @@ def test_manual_qa(place: Path, tiny_model: Path) -> None:
     assert set(found) == {"open", "closed", "trained"}
 
 
+def faq(path: Path, first: int, last: int, name: str) -> None:
+    words = [(n, WORDS[n % 16]) for n in range(first, last)]
+    lines = [f"What is the {word} of ship {n}?,It is part {n} of the {name} {word}." for n, word in words]
+    path.write_text("\n".join(["question,answer", *lines]) + "\n", encoding="utf-8")
+
+
+FEW = [
+    "tokenize.validation_share=0.2", "train.epochs=1", "train.questions=0", "train.check_memory=false",
+    "evaluate.maximum_questions=6", "evaluate.maximum_trained=2", "evaluate.maximum_tokens=6",
+    "retain.maximum_tokens=32", "reinforce.prompts=2", "reinforce.samples=2", "reinforce.batch=4",
+    "reinforce.steps=2", "reinforce.save_steps=2",
+    "reinforce.evaluate_steps=2", "reinforce.maximum_tokens=6", "reinforce.validation_share=0.3",
+    "reinforce.validation_questions=4", "tokenize.maximum_tokens=256", "tokenize.keep_share=0.5",
+]  # fmt: skip
+
+
+def test_faq_rl(place: Path) -> None:
+    faq(place / "data/faq_train.csv", 0, 60, "old")
+    faq(place / "data/faq_test.csv", 50, 70, "new")  # ten of its questions stand in the training file too
+    small = ["model.layers=1", "model.heads=2", "model.width=32", "model.vocabulary=320", "model.context=256"]
+    scored = [
+        "pairs.maximum_questions=16", "pairs.samples=2", "pairs.maximum_tokens=6", "pairs.margin=0.0001",
+        "pairs.reference_chosen=true", "pairs.validation_share=0.3", "appraise.steps=2",
+        "appraise.maximum_tokens=32", "vary.questions=2", "vary.maximum_tokens=4",
+    ]  # fmt: skip
+    ran = run(composed("experiment=faq_rl_small", *FEW, *small, *scored))
+    order = [
+        "gather@exam",
+        "create@base",
+        "train",
+        "pairs@tuned",
+        "appraise@reward",
+        "reinforce@grpo",
+        "merge",
+    ]
+    assert [name for name in ran if name in order] == order
+    assert {"ablate@trained", "vary@tuned"} <= set(ran)
+    balanced(place)
+    tokens = json.loads((place / "metrics/tokenize.json").read_text(encoding="utf-8"))
+    assert tokens["sources"]["test"] == {"exam": 20}
+    assert tokens["rows"]["dropped"] == {"held_out_too": 10}
+    aligned = json.loads((place / "metrics/align.json").read_text(encoding="utf-8"))["aligned"]
+    assert set(aligned["controls"]) == {"good", "bad"}
+    compared = json.loads((place / "metrics/vary/tuned.json").read_text(encoding="utf-8"))["settings"]
+    assert set(compared) == {"good", "bad"}
+    created = json.loads((place / "metrics/create.json").read_text(encoding="utf-8"))
+    assert created["vocabularies"]["own"] == 320
+
+
+def test_faq_grpo(place: Path, tiny_model: Path) -> None:
+    faq(place / "data/faq_train.csv", 0, 40, "old")
+    faq(place / "data/faq_test.csv", 40, 60, "new")
+    own = ["model=folder", "model.dtype=float32", f"model.path={tiny_model}", "tokenize.maximum_tokens=2048"]
+    ran = run(composed("experiment=faq_grpo", *FEW, *own))
+    assert ran.index("reinforce@grpo") < ran.index("ablate@trained")
+    balanced(place)
+    found = json.loads((place / "metrics/align.json").read_text(encoding="utf-8"))["aligned"]
+    assert {"reward", "kl", "probes/words", "probes/empty"} <= set(found)
+
+
 def test_the_five_recipes_have_a_variant_for_two_cores_and_a_page() -> None:
-    for name in ("manual_qa", "medmcqa", "instruct_qlora", "preference_simpo"):
+    for name in ("manual_qa", "medmcqa", "faq_rl", "instruct_qlora", "preference_simpo"):
         assert (ROOT / f"conf/experiment/{name}.yaml").is_file()
         assert (ROOT / f"conf/experiment/{name}_small.yaml").is_file()
         assert (ROOT / f"docs/{name}.md").is_file()
