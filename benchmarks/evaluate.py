@@ -11,6 +11,7 @@ share of the loaded model and the keys and values of its largest batch. The last
 import argparse
 import itertools
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from benchmarks.train import questions
 from benchmarks.trainers import peak_mib
 from stages import jsonl
 from stages.entry import CONF
+from stages.errors import FolioError
 from stages.evaluate import Cell, ask, cells
 from stages.language_model import load_model, load_tokenizer, stop_tokens
 from stages.option import build
@@ -108,4 +110,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FolioError as error:
+        sys.exit(f"folio: {error}")

@@ -10,6 +10,7 @@ included, as if each row stood alone. Memory is the peak of the process. The las
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from benchmarks.train import timed
 from benchmarks.trainers import Job
 from stages import tokens
 from stages.entry import CONF
+from stages.errors import FolioError
 from stages.option import build
 
 METHODS = sorted(path.stem for path in (Path(CONF) / "method").glob("*.yaml"))
@@ -63,4 +65,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FolioError as error:
+        sys.exit(f"folio: {error}")
