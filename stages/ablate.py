@@ -11,7 +11,7 @@ from stages.account import Account
 from stages.artifact import write_json
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.evaluate import TEST, ask, cells, sample
+from stages.evaluate import TEST, ask, cells, fitting, sample
 from stages.figure import Metric
 from stages.formatted import formatted
 from stages.language_model import load_tokenizer, pick_device
@@ -117,9 +117,10 @@ def main(config: DictConfig) -> None:
     seed = build(config, "ablate").seed
     account = Account("questions")
     test = sample(list(jsonl.read(TEST)), asking.maximum_questions, account)
+    tokenizer, model = load_tokenizer(source.folder()), trained(method, source)
+    test = fitting(model, tokenizer, form, test, account)
     set_seed(asking.seed)
-    tokenizer = load_tokenizer(source.folder())
-    said = ask(trained(method, source), tokenizer, form, cells(test, []), asking)
+    said = ask(model, tokenizer, form, cells(test, []), asking)
     jsonl.write(ANSWERS / "trained.jsonl", [row | {"model": "trained"} for row in said])
     answers = {
         model: [row for row in jsonl.read(ANSWERS / f"{file}.jsonl") if row["context"] != "trained"]

@@ -103,6 +103,8 @@ def encoded(record: jsonl.Record, tokenizer: Any) -> "Pair | str":
 
     question = record.get("question") or record["messages"][-1]["content"]
     texts = record["chosen"], record["rejected"]
+    if None in texts:
+        return "unpaired"
     if any(map(is_empty, texts)):
         return "empty_answer"  # no reward is asked about such a one
     answers = [{"question": question, "answer": text} for text in texts]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from stages import split
-from stages.fingerprint import alike, fingerprint
+from stages.fingerprint import alike, fingerprint, opening
 from stages.jsonl import Record
 from stages.option import Option, setting
 
@@ -98,13 +98,12 @@ def record(entry: Record, document: str, line: int) -> Record:
     `id` is a digest of these. `chunk` is the digest of what must stay on one side of the split: of the
     passage, or else of the first thing that a user asks, whatever its case and white space.
     """
-    passage, history = entry.get("passage"), entry.get("history", [])
-    asked = [turn["content"] for turn in history if turn["role"] == "user"]
+    passage = entry.get("passage")
     extra = {key: entry[key] for key in ("options", "history") if entry.get(key)}
     content = {"passage": passage, "question": entry["question"], "answer": entry["answer"]} | extra
     return {
         "id": fingerprint(content),
-        "chunk": alike(passage or [*asked, entry["question"]][0]),
+        "chunk": alike(passage or opening(entry)),
         "document": document,
         "line": line,
         "pages": None,

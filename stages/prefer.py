@@ -14,7 +14,7 @@ from stages.artifact import write_json
 from stages.conversation import answer_of, prompt_of
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.fingerprint import alike, fingerprint
+from stages.fingerprint import alike, fingerprint, opening
 from stages.option import build
 from stages.settings.prefer import Prefer
 from stages.unusable import UnusableError, field
@@ -140,6 +140,7 @@ def pair_of(row: Any, characters: int) -> jsonl.Record:
         # Conversations that begin alike stay on one side, however they are spelt or go on.
         "group": alike(question),
         "messages": messages,
+        "question": messages[-1]["content"],  # as rewards see it, whatever the format makes of it
         "chosen": chosen,
         "rejected": rejected,
         "source": "file",
@@ -185,7 +186,7 @@ def main(config: DictConfig) -> None:
     """Write data/preferences/ and metrics/prefer.json."""
     settings, form, account = build(config, "prefer"), build(config, "format"), Account("rows")
     rows = read(Path(settings.file), settings.megabytes)
-    tested = {record["chunk"] for record in jsonl.read(TEST)}
+    tested = {alike(opening(record)) for record in jsonl.read(TEST)}
     pairs = list(joined(usable(rows, form, settings.characters, account, tested)))
     account.require(settings.keep_share, "prefer.keep_share")
     sides = divide(pairs, settings)

@@ -32,9 +32,9 @@ Sides = dict[split.Side, list[jsonl.Record]]
 
 
 def read(settings: Tokenize, account: Account) -> Iterator[jsonl.Record]:
-    """Yield the records of every source, those that are held out first.
+    """Yield the records of every source; one that an earlier source has too is counted as `duplicate`.
 
-    One that an earlier source has too is counted as `duplicate`: so none leaves the test side for training.
+    Those that are held out come first: what they share with another source is tested on, not trained on.
     """
     seen: set[str] = set()
     for name in sorted(settings.sources, key=lambda name: name not in settings.held_out):
@@ -101,6 +101,7 @@ def tokenize(
     for pair in pairs:
         is_open = split.is_open(pair, settings.seed, context_share)
         try:
+            form.turns(pair, with_passage=True)  # so it is asked elsewhere
             prompt = prompt_ids(tokenizer, form, pair, is_open)
         except RefusedError:
             account.drop("refused_by_the_format")
@@ -113,6 +114,30 @@ def tokenize(
         context = "open" if is_open else "closed"
         rows.append(tokens.Row(pair["id"], pair["chunk"], context, pair["answer"], prompt, completion))
     return rows
+
+
+def askable(
+    tokenizer: "PreTrainedTokenizerBase", form: Format, pairs: Iterable[jsonl.Record], account: Account
+) -> list[jsonl.Record]:
+    """Return the test records that can be asked; one that the format refuses is dropped and counted."""
+    found = []
+    for pair in pairs:
+        try:
+            prompt_ids(tokenizer, form, pair, with_passage=True)
+        except RefusedError:
+            account.drop("refused_by_the_format")
+            continue
+        account.keep()
+        found.append(pair)
+    return found
+
+
+def _check(sides: Mapping[str, Sequence[Any]], account: Account) -> None:
+    if empty := [name for name, rows in sides.items() if not rows]:
+        raise FolioError(
+            f"no row is left to {' and '.join(empty)} (dropped: {account.reasons()}); raise "
+            "tokenize.maximum_tokens or tokenize.weights, or add pairs"
+        )
 
 
 def _figures(rows: dict[str, list[tokens.Row]], sides: Sides, account: Account) -> dict[str, Any]:
@@ -147,15 +172,20 @@ def main(config: DictConfig) -> None:
         name: tokenize(tokenizer, form, sides[name], settings, share, account)
         for name in ("train", "validation")
     }
-    account.keep(len(sides["test"]))
+    sides["test"] = askable(tokenizer, form, sides["test"], account)
     account.require(settings.keep_share, "tokenize.keep_share")
     of = {record["id"]: record["source"] for record in sides["train"]}
+    fitting = len(rows["train"])
     rows["train"] = list(weighed(rows["train"], of, settings))
+    _check(rows | {"test": sides["test"]}, account)
     for name, side in rows.items():
         tokens.write(TOKENS / f"{name}.parquet", side)
     jsonl.write(TEST, sides["test"])
-    jsonl.write(TRAINED, sides["train"])
+    learnt = {row.id for row in rows["train"]}
+    jsonl.write(TRAINED, [record for record in sides["train"] if record["id"] in learnt])
     figures = _figures(rows, sides, account)
+    if left := fitting - len(learnt):
+        figures["left_out_by_weight"] = left
     write_json(METRICS, figures)
     print(f"tokenize: {figures['train']} rows to train, {figures['validation']} to validate")
 

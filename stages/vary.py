@@ -17,7 +17,7 @@ from stages.artifact import write_json, write_text
 from stages.contenders import load
 from stages.entry import entrypoint
 from stages.errors import FolioError
-from stages.evaluate import TEST, ask, figures, sample
+from stages.evaluate import TEST, ask, figures, fitting, sample
 from stages.figure import Metric
 from stages.formatted import formatted
 from stages.interval import Sample, difference, draw, interval
@@ -235,6 +235,9 @@ def main(config: DictConfig) -> None:
         raise FolioError(f"{TEST} holds no question; raise tokenize.test_share above 0")
     source = formatted(form, build(config, "model"))
     loaded = load(source, asking.model, asking.bits, "evaluate.bits")
+    pairs = fitting(*loaded, form, pairs, account)
+    if not pairs:
+        raise FolioError("no held-out question fits the model's context")
     trials = list(vary(*loaded, form, pairs, settings, asking))
     found, name = compare(trials, settings.seed), asking.model
     kept = [{k: v for k, v in row.items() if k not in LEFT_OUT} for trial in trials for row in trial.answers]

@@ -97,7 +97,15 @@ class Format(Option):
         return [*before, {"role": "user", "content": content}]
 
     def fields(self, record: Mapping[str, Any]) -> dict[str, str]:
-        """The values of the fields in `own`; none here."""
+        """The values of the fields in `own`; none here.
+
+        Raises:
+            FolioError: the record is to be asked behind a control, which this format has not.
+        """
+        if record.get("control"):
+            raise FolioError(
+                f"format={self.name} has no controls, such as {record['control']}; set format=control"
+            )
         return {}
 
     def _refuse_tokens(self, texts: list[str]) -> None:

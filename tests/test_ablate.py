@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from stages.ablate import ablate, check, sentences
 from stages.errors import FolioError
 from stages.metric.squad import Squad
+from stages.settings.ablate import Ablate
 
 METRICS = {"squad": Squad(name="squad")}  # type: ignore[call-arg]
 
@@ -53,3 +55,12 @@ def test_answers_to_other_questions_are_refused_by_the_name_of_their_file(tmp_pa
         FolioError, match=r"evaluation/tuned\.jsonl is about other questions; run `dvc repro`"
     ):
         check(rows)
+
+
+def test_models_that_are_measured_in_other_bits_are_not_set_beside_it() -> None:
+    settings: dict[str, Any] = {"models": ["trained"], "bits": 16, "seed": 0}
+    assert not Ablate(**settings | {"models": [], "bits": 4}).models
+    with pytest.raises(ValidationError, match=r"evaluate\.bits=4 the other two: set evaluate\.bits=16"):
+        Ablate(**settings | {"bits": 4})
+    with pytest.raises(ValidationError):
+        Ablate(**settings | {"models": ["base"]})

@@ -136,6 +136,15 @@ def written() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for top in tops for path in Path(top).rglob("*") if path.is_file()}
 
 
+def test_an_answer_without_another_one_is_counted_as_unpaired(encoder: Path) -> None:
+    write_pairs(record(90, rejected=None), record(91, chosen=None))
+    settings = build(configured(encoder), "appraise")
+    tokenizer, _ = appraise.load(settings.base.folder(), settings)
+    account = Account("pairs")
+    appraise.read(tokenizer, settings, account)
+    assert account.dropped == {"unpaired": 2}
+
+
 def test_the_stage_learns_counts_and_writes_the_same_bytes_again(
     encoder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

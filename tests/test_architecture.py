@@ -153,6 +153,14 @@ def test_the_imports_of_ablate_are_its_deps(config: DictConfig) -> None:
     assert expand(map(Path, named)) == found - {Path("stages/settings/score.py")}
 
 
+def test_the_imports_of_create_are_its_deps(config: DictConfig) -> None:
+    # model=scratch alone makes such a stage. Other options it builds to check them, or to take a tokenizer.
+    named = [dep.replace("${create.stock.name}", "embedded") for dep in PIPELINE["create"]["do"]["deps"]]
+    stock = {Path("stages/model/embedded.py"), Path("stages/model/scratch.py")}
+    settings = {Path("stages/settings/create.py"), Path("stages/settings/tokenize.py")}
+    assert expand(map(Path, named)) == closure({Path("stages/create.py")} | stock | settings)
+
+
 def test_the_imports_of_pairs_are_its_deps(config: DictConfig) -> None:
     # The recipe alone makes such a stage. A value names the code that finds a classifier's model.
     named = [

@@ -25,18 +25,20 @@ QUICK = (
     "evaluate.maximum_questions=4", "evaluate.maximum_trained=2",
 )  # fmt: skip
 
+SOURCE = Path("data/sources/pairs.jsonl")
+
 
 @pytest.fixture(autouse=True)
 def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOLIO_CACHE", str(tmp_path / "cache"))
-    shared = {"document": "d.txt", "pages": None, "answer": "B. the team"}
+    shared = {"source": "pairs", "document": "d.txt", "line": 1, "pages": None, "answer": "B. the team"}
     records = [
         {"id": f"{n:02}", "chunk": f"c{n}", "question": f"Which of {n}?",
          "passage": f"the team of {n} reports", "options": [f"A. no {n}", "B. the team"]} | shared
         for n in range(24)
     ]  # fmt: skip
-    jsonl.write(Path("data/qa.jsonl"), records)
+    jsonl.write(SOURCE, records)
 
 
 def configured(model: Path, *words: str) -> DictConfig:
@@ -110,11 +112,18 @@ def test_a_base_model_without_a_chat_template_is_asked_plainly(tiny_model: Path,
 
 
 def test_a_record_that_spells_a_token_out_is_left_out_and_counted(tiny_model: Path) -> None:
-    records = list(jsonl.read(tokenize.PAIRS))
-    jsonl.write(tokenize.PAIRS, [row | {"question": "Is [good] good?"} for row in records[:1]] + records[1:])
-    config = configured(tiny_model, "format=control", "tokenize.test_share=0.1")
+    records = list(jsonl.read(SOURCE))
+    config = configured(tiny_model, "format=control")
     run(tokenize, config)
-    assert read_json(tokenize.METRICS)["rows"]["dropped"] == {"refused_by_the_format": 1}
+    sides = [list(jsonl.read(path)) for path in (tokenize.TRAINED, tokenize.TEST)]
+    spelt = {side[0]["id"] for side in sides}  # one that would be trained on, one that would be asked
+    jsonl.write(
+        SOURCE, [row | {"question": "Is [good] good?"} if row["id"] in spelt else row for row in records]
+    )
+    run(tokenize, config)
+    assert read_json(tokenize.METRICS)["rows"]["dropped"] == {"refused_by_the_format": 2}
+    for side, path in zip(sides, (tokenize.TRAINED, tokenize.TEST), strict=True):
+        assert [row["id"] for row in jsonl.read(path)] == [row["id"] for row in side[1:]]
 
 
 def test_alignment_goes_on_from_the_rows_that_training_left(tiny_model: Path) -> None:

@@ -48,7 +48,7 @@ def said(role: str, text: str) -> dict[str, str]:
 def test_every_shape_becomes_the_same_record(row: dict[str, Any]) -> None:
     pair = pair_of(row, 100)
     assert pair == pair_of(TEXTS, 100)
-    assert list(pair) == ["id", "group", "messages", "chosen", "rejected", "source", "scores"]
+    assert list(pair) == ["id", "group", "messages", "question", "chosen", "rejected", "source", "scores"]
     assert (pair["messages"], pair["chosen"], pair["rejected"]) == (ASKED, "Because.", "No.")
     assert (pair["source"], pair["scores"]) == ("file", None)
 
@@ -199,8 +199,8 @@ def test_the_stage_writes_both_sides_and_what_it_left_out(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.json").write_text(json.dumps([*many(60), {}]), encoding="utf-8")
-    held_out = pair_of(many(60)[7], 1000)["group"]
-    jsonl.write(Path("data/test.jsonl"), [{"chunk": held_out}, {"chunk": "of a passage"}])
+    held_out = {"chunk": "of a passage", "question": many(60)[7]["prompt"].upper()}
+    jsonl.write(Path("data/test.jsonl"), [held_out, {"chunk": "another", "question": "Who?"}])
     words = ["prefer.file=pairs.json", "prefer.validation_share=0.3"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose("config", words)

@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from stages import jsonl
 from stages.account import Account
 from stages.errors import FolioError
 from stages.language_model import load_tokenizer
 from stages.prompt import answer_ids, prompt_ids
 from stages.settings.tokenize import Tokenize
 from stages.split import fold_of
-from stages.tokenize import divide, tokenize, weighed
+from stages.tokenize import SOURCES, divide, read, tokenize, weighed
 from tests.forms import CHAT
 
 SETTINGS: dict[str, Any] = {
@@ -170,6 +171,20 @@ def test_a_source_is_held_out_as_a_whole_and_what_it_asks_is_not_trained_on() ->
     assert sides["test"] == exam
     assert len(sides["train"]) + len(sides["validation"]) == 90
     assert account.dropped == {"held_out_too": 10}
+
+
+def test_what_a_held_out_source_shares_with_another_is_tested_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    jsonl.write(SOURCES / "qa.jsonl", [of("qa", n) for n in range(40)])
+    jsonl.write(SOURCES / "exam.jsonl", [of("exam", n) for n in range(5)])
+    settings, account = several(held_out=["exam"], test_share=0.0), Account("rows")
+    sides = divide(read(settings, account), settings, account)
+    assert [row["source"] for row in sides["test"]] == ["exam"] * 5
+    assert account.dropped == {"duplicate": 5}
+    # Without such a source the first that holds a record counts.
+    assert [row["source"] for row in read(several(), Account("rows"))] == ["qa"] * 40
 
 
 def test_a_record_without_a_passage_is_asked_without_one_and_split_by_its_question(tokenizer: Any) -> None:
