@@ -104,7 +104,7 @@ def encoded(record: jsonl.Record, tokenizer: Any) -> "Pair | str":
     question = record.get("question") or record["messages"][-1]["content"]
     texts = record["chosen"], record["rejected"]
     if None in texts:
-        return "unpaired"
+        return "unpaired"  # nothing says of how good an answer the other one would be
     if any(map(is_empty, texts)):
         return "empty_answer"  # no reward is asked about such a one
     answers = [{"question": question, "answer": text} for text in texts]

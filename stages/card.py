@@ -116,7 +116,7 @@ def recipe(config: Mapping[str, Any], groups: Sequence[str]) -> list[tuple[str, 
 # What says nothing about the result: how a run was watched and kept, and where things are on a machine.
 LEFT_OUT = (
     *("launch", "log_steps", "save_steps", "save_limit", "check_memory", "halve_batch", "torch_compile"),
-    *("adapter", "stages", "objectives", "file", "path", "watch", "code", "megabytes"),
+    *("adapter", "stages", "objectives", "template", "file", "path", "watch", "code", "megabytes"),
 )
 
 

@@ -99,5 +99,8 @@ def _add_marks(writer: "GGUFWriter", tokenizer: "PreTrainedTokenizerBase") -> No
     writer.add_add_bos_token(ids[0] == tokenizer.bos_token_id)
     writer.add_add_eos_token(ids[-1] == tokenizer.eos_token_id)
     writer.add_add_space_prefix(False)
-    if isinstance(tokenizer.chat_template, str):
-        writer.add_chat_template(tokenizer.chat_template)
+    template = tokenizer.chat_template
+    if isinstance(template, dict):  # of several, the one that is asked in
+        template = template.get("default")
+    if template:
+        writer.add_chat_template(template)

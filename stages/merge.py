@@ -88,8 +88,7 @@ tags: [folio, {method.name}]
 # A model tuned on documents
 
 Base: `{identity}`. Tuned with Folio: {method.name}{rank}, learning rate
-{train.learning_rate:g}, at most {train.epochs:g} epochs over {rows} question-answer pairs that were
-generated from the documents and located in them.
+{train.learning_rate:g}, at most {train.epochs:g} epochs over {rows} question-answer pairs.
 {alignment(Path(config.align.adapter))}
 Merged weights against those that were trained, on {gate["tokens"]} held-out tokens: mean difference
 {gate["difference"]:g} nats, same likeliest token for {gate["agreement"]:.1%}.

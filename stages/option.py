@@ -66,8 +66,11 @@ def build(config: DictConfig, key: str) -> Any:
     node = OmegaConf.select(config, key)
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise FolioError(f"{key} is no option: conf/ gives it no _target_")
+    group, _, name = key.rpartition(".")
+    # One of several in a group goes by its key there, where its sentences say that it stands.
+    is_one = bool(group) and "_target_" not in OmegaConf.select(config, group)
     try:
-        return instantiate(node, _convert_="all")
+        return instantiate(node, _convert_="all", **({"name": name} if is_one else {}))
     except HydraException as error:
         if isinstance(error.__cause__, ValidationError):
             inner = re.search(r"^full_key: (\S+)$", str(error), re.MULTILINE)

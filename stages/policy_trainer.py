@@ -61,6 +61,14 @@ class Rounds(Sampler[int]):
                     yield from [i] * settings.samples
 
 
+def keep_reference(model: Any) -> None:
+    """Keep the adapter as it is beside the one that learns, as trl does where the loss looks at it."""
+    model.add_adapter(REFERENCE, model.peft_config["default"])
+    for name, weight in model.named_parameters():
+        if ".default." in name:
+            model.get_parameter(name.replace(".default.", f".{REFERENCE}.")).data.copy_(weight.data)
+
+
 @contextlib.contextmanager
 def seeded(*key: object) -> Iterator[None]:
     """Draw from a generator that `key` alone determines; the run's own is left as it is."""
@@ -85,6 +93,8 @@ class Policy(Trainer):  # type: ignore[misc]
         self.asked, self.held = prompts["train"], prompts["validation"]
         self._compute_dtype = compute_dtype
         self._drawn = self._seconds = 0.0
+        if not arguments["args"].beta:
+            keep_reference(arguments["model"])
         super().__init__(processing_class=tokenizer, **arguments)
         # trl rounds what learns over a quantised model to bf16, in which small updates are lost.
         for weight in self.model.parameters():

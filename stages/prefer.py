@@ -1,7 +1,7 @@
 """A file of preferences to usable pairs, split by prompt: python -m stages.prefer [override ...]"""
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from stages.wording import Format, RefusedError
 
 PREFERENCES = Path("data/preferences")
 TEST = Path("data/test.jsonl")
+TRAINED = Path("data/trained.jsonl")
 METRICS = Path("metrics/prefer.json")
 
 
@@ -165,14 +166,25 @@ def _answers(row: dict[str, Any], messages: list[dict[str, str]]) -> tuple[str |
     return (answer, None) if label else (None, answer)
 
 
-def divide(pairs: Iterable[jsonl.Record], settings: Prefer) -> dict[str, list[jsonl.Record]]:
-    """Put each pair on its prompt's side.
+def divide(
+    pairs: Sequence[jsonl.Record], settings: Prefer, learnt: Collection[str] = ()
+) -> dict[str, list[jsonl.Record]]:
+    """Put each pair on its prompt's side; on one whose answer training has learnt nothing is validated.
+
+    The share is of all groups, as far as those that are not `learnt` reach.
 
     Raises:
         FolioError: a side stays empty.
     """
-    keyed = ((pair["group"], pair) for pair in pairs)
-    sides = split.preferences(keyed, settings.seed, settings.validation_share)
+    groups = {pair["group"] for pair in pairs}
+    fresh = groups.difference(learnt)
+    share = settings.validation_share * len(groups) / len(fresh) if fresh else 0.0
+    apart = split.preferences(((pair["group"], pair) for pair in pairs), settings.seed, share)
+    seen = [pair for pair in apart["validation"] if pair["group"] not in fresh]
+    sides = {
+        "train": [*apart["train"], *seen],
+        "validation": [pair for pair in apart["validation"] if pair["group"] in fresh],
+    }
     if empty := [name for name, side in sides.items() if not side]:
         raise FolioError(
             f"no preference pair fell to {empty[0]}; add pairs to {settings.file}, or change "
@@ -189,7 +201,8 @@ def main(config: DictConfig) -> None:
     tested = {alike(opening(record)) for record in jsonl.read(TEST)}
     pairs = list(joined(usable(rows, form, settings.characters, account, tested)))
     account.require(settings.keep_share, "prefer.keep_share")
-    sides = divide(pairs, settings)
+    learnt = {alike(opening(record)) for record in jsonl.read(TRAINED)}
+    sides = divide(pairs, settings, learnt)
     for name, side in sides.items():
         jsonl.write(PREFERENCES / f"{name}.jsonl", side)
     counts = {name: len(side) for name, side in sides.items()}

@@ -21,7 +21,7 @@ PUBLISHED = Path("models/published")
 METRICS = Path("metrics")
 SIDES = (Path("data/trained.jsonl"), Path("data/test.jsonl"))
 # The groups whose settings decide what was learnt.
-GROUPS = ("method", "train", "tokenize", "objective", "align")
+GROUPS = ("format", "method", "train", "tokenize")
 
 
 def weights(source: Path, target: Path, dtype: str, shard: float) -> str:
@@ -46,7 +46,8 @@ def weights(source: Path, target: Path, dtype: str, shard: float) -> str:
     for path in sorted(source.iterdir()):
         is_weight = path.name.endswith((".safetensors", ".safetensors.index.json"))
         if path.name != "README.md" and (is_same or not is_weight):
-            shutil.copyfile(path, target / path.name)
+            copy = shutil.copytree if path.is_dir() else shutil.copyfile  # a tokenizer's further templates
+            copy(path, target / path.name)
     if not is_same:
         _convert(files, target, chosen, shard)
         config = read_json(source / "config.json")
@@ -79,6 +80,8 @@ def base(config: DictConfig) -> dict[str, str]:
             "id": str(model.id),
             "told": f"{printable(model.id, 200)} at revision {printable(model.revision, 60)}",
         }
+    if model.name == "scratch":
+        return {"told": f"A {printable(model.architecture, 60)} model of random weights"}
     name = printable(Path(str(model.get("file") or model.get("path") or model.name)).name, 200)
     return {"told": f"{name} of the Python package {model.package}" if "package" in model else name}
 
@@ -110,9 +113,7 @@ def gather(config: DictConfig, settings: Publish, source: Any) -> dict[str, Any]
         name: read_json(METRICS / f"{name}.json")
         for name in ("tokenize", "train", "merge", "retain", "audit")
     }
-    plain: Any = OmegaConf.to_container(config, resolve=True)
     is_aligned = config.objective.name != "none"
-    groups = [group for group in GROUPS if is_aligned or group not in ("objective", "align")]
     return {
         "title": settings.title,
         "base": base(config),
@@ -128,8 +129,21 @@ def gather(config: DictConfig, settings: Publish, source: Any) -> dict[str, Any]
         "scores": {name: read_json(METRICS / "score" / f"{name}.json") for name in config.metric},
         "main": config.report.main,
         "forgetting": config.report.forgetting,
-        "recipe": card.recipe(plain, groups),
+        "recipe": recipe(config),
     }
+
+
+def recipe(config: DictConfig) -> list[tuple[str, str]]:
+    """The settings that decided what was learnt; of an alignment those of the stage that did it."""
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    groups = [*GROUPS]
+    if plain["align"]["objectives"]:
+        groups += ["objective", "align"]
+    if plain["reinforce"]["objectives"]:
+        rewards = {f"reward.{name}": plain["reward"][name] for name in plain["reinforce"]["rewards"]}
+        plain |= rewards
+        groups += ["objective", "reinforce", *rewards]
+    return card.recipe(plain, groups)
 
 
 @entrypoint

@@ -93,7 +93,8 @@ def start(settings: Reinforce, method: Any, source: Any) -> tuple[Any, Any]:
     With `method=full` adapters learn on top of what was trained: the reference is the model without them.
 
     Raises:
-        FolioError: the method learns biases of the base model itself, of which one copy alone is in memory.
+        FolioError: the method learns biases of the base model itself, of which one copy alone is in memory,
+            or no embedding would learn what the controls mean.
     """
     from transformers import set_seed
 
@@ -101,6 +102,11 @@ def start(settings: Reinforce, method: Any, source: Any) -> tuple[Any, Any]:
         raise FolioError(
             f"method.bias={method.bias} changes the base model, which the reference needs as it was; "
             "set method.bias=none"
+        )
+    if method.name == "full" and settings.fresh and settings.controls:
+        raise FolioError(
+            "with method=full and reinforce.fresh=true nothing teaches the tokens of the controls, which "
+            "begin alike; set reinforce.fresh=false, or method=lora"
         )
     set_seed(settings.seed)
     bits = method.quantization(source.dtype)

@@ -294,11 +294,21 @@ def test_the_question_is_read_without_its_passage_where_the_record_tells(encoder
     assert not isinstance(pair, str)
     assert tokenizer.decode(pair.rows[0]["input_ids"]) == "[CLS] who who [SEP] good by [SEP]"
     assert pair.words == (2, 4)
-    # A record from a file has no question of its own: the user's last turn is it.
+    # Where a record has no question of its own the user's last turn is it.
     bare = {key: value for key, value in record(0).items() if key != "question"}
     pair = appraise.encoded(bare | {"messages": [{"role": "user", "content": "what team"}]}, tokenizer)
     assert not isinstance(pair, str)
     assert tokenizer.decode(pair.rows[1]["input_ids"]) == "[CLS] what team [SEP] bad by and wait [SEP]"
+
+
+def test_an_answer_alone_is_counted(encoder: Path) -> None:
+    settings = build(configured(encoder), "appraise")
+    tokenizer, _model = appraise.load(encoder, settings)
+    write_pairs(record(1, rejected=None), record(2, chosen=None))
+    account = Account("pairs")
+    sides = appraise.read(tokenizer, settings, account)
+    assert len(sides["train"]) == 18
+    assert account.dropped["unpaired"] == 2
 
 
 def test_what_cannot_be_learnt_from_is_refused_in_words(

@@ -200,6 +200,7 @@ def test_the_stage_writes_both_sides_and_what_it_left_out(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.json").write_text(json.dumps([*many(60), {}]), encoding="utf-8")
     held_out = {"chunk": "of a passage", "question": many(60)[7]["prompt"].upper()}
+    jsonl.write(Path("data/trained.jsonl"), [])
     jsonl.write(Path("data/test.jsonl"), [held_out, {"chunk": "another", "question": "Who?"}])
     words = ["prefer.file=pairs.json", "prefer.validation_share=0.3"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
@@ -227,3 +228,12 @@ def test_prompts_are_worded_as_the_format_asks_and_keep_their_ids() -> None:
     (control,) = usable(rows, form("control"), 100, account)
     assert control["messages"] == [said("user", "[good]Why?")]
     assert account.dropped == {"refused_by_the_format": 1}
+
+
+def test_nothing_is_validated_on_a_prompt_whose_answer_training_has_learnt() -> None:
+    pairs = [pair_of(TEXTS | {"prompt": f"Why {n}?"}, 100) for n in range(200)]
+    learnt = {pair["group"] for pair in pairs[:140]}
+    sides = divide(pairs, Prefer(**SETTINGS | {"validation_share": 0.2}), learnt)
+    assert len(sides["train"]) + len(sides["validation"]) == 200
+    assert not learnt & {pair["group"] for pair in sides["validation"]}
+    assert 25 <= len(sides["validation"]) <= 55  # of 60 that are not learnt, about 0.2 of all

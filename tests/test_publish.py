@@ -14,7 +14,7 @@ from stages.artifact import read_json, write_text
 from stages.bits import in_bits
 from stages.errors import FolioError
 from stages.language_model import load_model, load_tokenizer, saved_dtype
-from stages.publish import PUBLISHED, documents, weights
+from stages.publish import PUBLISHED, base, documents, recipe, weights
 from tests import runs
 from tests.imports import ROOT
 
@@ -142,7 +142,9 @@ def test_the_base_is_named_without_a_place_on_this_machine(words: list[str], bas
 
 
 def test_data_sets_of_the_hub_among_the_sources_are_named() -> None:
-    config = settings("+source={own: {name: pairs}, far: {name: hub, id: owner/questions}}")
+    config = settings(
+        "+source={own: {name: qa, path: a.csv}, far: {name: qa, path: owner/questions, revision: abc}}"
+    )
     assert publish.datasets(config) == ["owner/questions"]
     assert publish.datasets(settings()) == []
 
@@ -152,3 +154,21 @@ def test_a_figure_that_is_missing_is_named(run: Path) -> None:
     with pytest.raises(FolioError, match=r"metrics/retain\.json is missing; run `dvc repro`"):
         published()
     assert not PUBLISHED.exists()
+
+
+def test_of_an_alignment_the_settings_of_its_own_stage_are_told() -> None:
+    by_rewards = dict(recipe(settings("objective=grpo", "reward=[length]", "reward.length.weight=0.5")))
+    assert by_rewards["reinforce.learning_rate"] == "2e-05"
+    assert (by_rewards["reinforce.rewards"], by_rewards["reward.length.weight"]) == ("length", "0.5")
+    assert not any(key.startswith("align.") for key in by_rewards)
+    by_pairs = dict(recipe(settings("objective=simpo")))
+    assert by_pairs["align.learning_rate"] == "5e-06"
+    assert not any(key.startswith("reinforce.") for key in by_pairs)
+    neither = dict(recipe(settings("format=plain")))
+    assert not any(key.startswith(("reinforce.", "align.", "objective.")) for key in neither)
+    assert neither["format.alone"] == "Question: {question}"
+
+
+def test_a_model_of_random_weights_has_no_folder_for_a_name() -> None:
+    found = base(settings("model=scratch", "method=full"))
+    assert found == {"told": "A gpt2 model of random weights"}

@@ -506,6 +506,21 @@ def test_settings_that_do_not_go_together_are_refused_in_words(
         build(configured(tiny_model, *words), "reinforce")
 
 
+def test_without_a_weight_of_the_divergence_it_is_measured_all_the_same(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    run(tiny_model, "reinforce.beta=0.0", "reinforce.steps=2", "reinforce.evaluate_steps=2")
+    found = read_json(reinforce.METRICS)["aligned"]["kl"]
+    assert found["before"]["value"] == pytest.approx(0, abs=1e-6)
+    assert found["after"]["value"] > 0
+    assert not (reinforce.ALIGNED / "ref").exists()
+
+
+def test_controls_need_tokens_that_learn(tiny_model: Path) -> None:
+    with pytest.raises(FolioError, match=r"nothing teaches the tokens of the controls"):
+        run(tiny_model, *CONTROLS, "method=full", "reinforce.fresh=true")
+
+
 def test_on_top_of_weights_that_were_all_learnt_adapters_learn_and_are_added_to_them(
     tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -1,11 +1,14 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from stages.conversation import prompt_of
 from stages.errors import FolioError
+from stages.option import build
 from stages.prefer import pair_of
 from tests.source.reading import reasons, source, split, write_lines
 
@@ -142,6 +145,15 @@ def test_a_file_that_cannot_be_read_is_named_with_its_key(tmp_path: Path) -> Non
     for check in (source("qa", tmp_path / "no.csv").check, lambda: split(source("qa", tmp_path / "no.csv"))):
         with pytest.raises(FolioError, match=r"^source\.qa\.path: .*no\.csv cannot be read: No such file"):
             check()
+
+
+def test_a_second_source_of_a_shape_is_named_by_its_own_key(tmp_path: Path) -> None:
+    first = source("qa", tmp_path / "none.csv")
+    assert first.key == "source.qa"
+    settings = {"_target_": "stages.source.qa.Qa", **asdict(first)}
+    config = OmegaConf.create({"source": {"exam": settings}})
+    with pytest.raises(FolioError, match=r"^source\.exam\.path"):
+        build(config, "source.exam").check()
 
 
 def test_a_sample_is_drawn_by_hash_in_the_order_of_the_file(tmp_path: Path) -> None:
