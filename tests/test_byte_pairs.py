@@ -9,6 +9,7 @@ from stages.byte_pairs import pieces, train_tokenizer
 from stages.errors import FolioError
 from stages.language_model import load_tokenizer
 from stages.prompt import answer_ids, prompt_ids
+from tests.forms import CHAT
 from tests.model.test_scratch import scratch
 
 TEXTS = ["hug hug hug hug pug pug bun bun bun"]
@@ -59,7 +60,7 @@ def test_it_can_be_asked_once_saved(tmp_path: Path, changes: dict[str, Any]) -> 
     made.save_pretrained(tmp_path)
     tokenizer = load_tokenizer(tmp_path)
     start = changes.get("bos") or ""
-    prompt = prompt_ids(tokenizer, "Who commands?", None)
+    prompt = prompt_ids(tokenizer, CHAT, {"question": "Who commands?"}, with_passage=False)
     assert tokenizer.decode(prompt) == f"{start}Question: Who commands?\nAnswer: "
     assert tokenizer.decode(answer_ids(tokenizer, "She does.")) == "She does.<|end|>"
     assert tokenizer.pad_token == changes.get("pad", "<|pad|>") or tokenizer.eos_token
