@@ -26,8 +26,8 @@ _MEANS = (
     "rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins", "logps/chosen",
     "logps/rejected", "nll_loss", "kl",
 )  # fmt: skip
-PAIRS = {name: f"train/{name}" for name in _MEANS} | {f"eval_{name}": f"validation/{name}" for name in _MEANS}
 SIDES = {"": "train", "eval_": "validation"}
+PAIRS = {f"{start}{name}": f"{side}/{name}" for start, side in SIDES.items() for name in _MEANS}
 # The reinforce stage's, of drawn answers and of greedy ones to held-out questions.
 _DRAWN = (
     "reward", "reward_std", "frac_reward_zero_std", "worth", "kl", "entropy", "clip_ratio/region_mean",

@@ -5,12 +5,10 @@ import math
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import Sampler
-from transformers import Trainer
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 from trl.trainer.rloo_config import RLOOConfig
@@ -24,7 +22,7 @@ from stages.policy_prompts import Prompt
 from stages.policy_reward import Scored, figures, scored
 from stages.quiz import undisturbed
 from stages.settings.reinforce import Reinforce
-from stages.sft import SftTrainer
+from stages.sft import Resumable
 from stages.worth import Reward
 
 # The adapter as it was at the start, which trl keeps beside the one that learns under this name.
@@ -77,7 +75,7 @@ def seeded(*key: object) -> Iterator[None]:
         yield
 
 
-class Policy(Trainer):  # type: ignore[misc]
+class Policy(Resumable):
     """What both trainers do here in another way than trl; mixed into them."""
 
     def __init__(
@@ -156,16 +154,13 @@ class Policy(Trainer):  # type: ignore[misc]
                 del measured[name]
         super().log(logs, *rest)
 
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Log the figures of greedy answers to the held-out questions, and tell them to the callbacks."""
+    def validation_figures(self) -> dict[str, float]:
+        """The figures of greedy answers to the held-out questions."""
         self.model.eval()
         answers, nats = self.answer()
         told = {"reward": sum(one.signed for one in answers) / len(answers)} | figures(answers)
         told["kl"] = float(nats.sum(0)[0] / nats.sum(0)[1])
-        found = {f"eval_{name}": value for name, value in told.items()}
-        self.log(found)
-        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
-        return found
+        return {f"eval_{name}": value for name, value in told.items()}
 
     def answer(self) -> tuple[list[Scored], torch.Tensor]:
         """Greedy answers to the held-out questions, and divergence (nats) and tokens of each [questions, 2].
@@ -213,15 +208,6 @@ class Policy(Trainer):  # type: ignore[misc]
         with torch.no_grad():
             found, *_ = self._get_per_token_logps_and_entropies(self.model, ids, mask, longest[1])
         return [row[: len(answer)].double() for row, (_, answer) in zip(found, rows, strict=True)]
-
-    # What a finished run had learnt is taken over as after preferences.
-    take = SftTrainer.take
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save; what is written over an older checkpoint of the same step is torn until it is whole."""
-        older = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}" / "trainer_state.json"
-        older.unlink(missing_ok=True)
-        super()._save_checkpoint(model, trial)
 
 
 def unwanted(name: str, values: Sequence[float]) -> bool:

@@ -20,7 +20,7 @@ from stages.policy_prompts import Prompt, check_controls, sides
 from stages.sampling_objective import SamplingObjective
 from stages.settings.reinforce import Reinforce
 from stages.train import curves_of, fit, reproducible, versions
-from stages.trainer import OPTIMISERS, Place
+from stages.trainer import Place, updates
 from stages.worth import Reward
 
 if TYPE_CHECKING:
@@ -141,62 +141,24 @@ def arguments(settings: Reinforce, folder: Path, dtype: str) -> dict[str, Any]:
     Raises:
         FolioError: the optimiser does not run on this device.
     """
-    device = pick_device().type
-    if device != "cuda" and settings.optimiser != "adamw":
-        raise FolioError(f"reinforce.optimiser={settings.optimiser} needs CUDA; set it to adamw")
     return {
         "output_dir": str(folder),
-        "optim": OPTIMISERS[settings.optimiser],
-        "weight_decay": settings.weight_decay,
-        "max_grad_norm": settings.gradient_norm,
         "activation_checkpointing": settings.gradient_checkpointing,
         "bf16": dtype == "torch.bfloat16",
-        "fp16": device == "cuda" and dtype == "torch.float16",
-        "seed": settings.seed,
-        "use_cpu": device == "cpu",
-        "dataloader_pin_memory": device == "cuda",
-        "remove_unused_columns": False,
-        "report_to": "none",
-        **schedule(settings),
-        **watch(settings),
-        **sampling(settings),
-    }
-
-
-def schedule(settings: Reinforce) -> dict[str, Any]:
-    """How long the run is, and how the learning rate goes."""
-    minimum = {"min_lr_rate": settings.minimum_share}
-    return {
+        "fp16": pick_device().type == "cuda" and dtype == "torch.float16",
         "max_steps": settings.steps,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": settings.scheduler,
-        "lr_scheduler_kwargs": minimum if settings.scheduler == "cosine_with_min_lr" else None,
         # The first step of a warm-up has no learning rate: a run of one step must have none.
         "warmup_steps": min(int(settings.warmup_share * settings.steps), settings.steps - 1),
-    }
-
-
-def watch(settings: Reinforce) -> dict[str, Any]:
-    """When to evaluate and save: before the first step, by steps and at the end; the best is kept."""
-    return {
-        "logging_steps": settings.log_steps,
-        "eval_strategy": "steps",
-        "eval_steps": settings.evaluate_steps,
-        "eval_on_start": True,
-        "save_strategy": "steps",
-        "save_steps": settings.evaluate_steps,
-        "save_total_limit": settings.save_limit,
-        "load_best_model_at_end": True,
+        **updates(settings),
+        **sampling(settings),
         "metric_for_best_model": "eval_reward",
         "greater_is_better": True,
-        "restore_callback_states_from_checkpoint": True,
     }
 
 
 def sampling(settings: Reinforce) -> dict[str, Any]:
     """What answers are drawn, and how they are learnt from."""
     return {
-        "per_device_train_batch_size": settings.batch,
         "per_device_eval_batch_size": settings.samples,
         "gradient_accumulation_steps": settings.answers() // settings.batch,
         "num_generations": settings.samples,

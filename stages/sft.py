@@ -28,7 +28,38 @@ class StepLoader(DataLoader[Any]):
         steps.set_epoch(epoch)
 
 
-class StepTrainer(Trainer):  # type: ignore[misc]
+class Resumable(Trainer):  # type: ignore[misc]
+    """Validates by its own figures, and leaves checkpoints that a killed or a finished run goes on from."""
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Log the figures of the validation rows, and tell them to the callbacks."""
+        figures = self.validation_figures()
+        self.log(figures)
+        seen = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
+        self.control: Any = seen
+        return figures
+
+    def validation_figures(self) -> dict[str, float]:
+        """The figures of the validation rows: the one that the best checkpoint is chosen by, and others."""
+        raise NotImplementedError
+
+    def take(self, checkpoint: Path) -> None:
+        """Take over what a run that stopped early had learnt by its best checkpoint, and its curves."""
+        self.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        self.state.is_world_process_zero = self.is_world_process_zero()
+        self.callback_handler.on_train_begin(self.args, self.state, self.control)
+        self._load_best_model()
+        self.callback_handler.on_train_end(self.args, self.state, self.control)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save; what is written over an older checkpoint of the same step is torn until it is whole."""
+        older = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}" / "trainer_state.json"
+        if self.args.should_save:
+            older.unlink(missing_ok=True)
+        super()._save_checkpoint(model, trial)
+
+
+class StepTrainer(Resumable):
     """Hugging Face's trainer over the micro-batches of `steps`; a batch says how many `tokens` it holds.
 
     Training rows learn in the order of `steps`, and a killed run goes on as if nothing had been.
@@ -72,33 +103,6 @@ class StepTrainer(Trainer):  # type: ignore[misc]
             logs["tokens_per_second"] = self._tokens / self._seconds
             self._tokens = self._seconds = 0.0
         super().log(logs, *rest)
-
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Log the figures of the validation rows, and tell them to the callbacks."""
-        figures = self.validation_figures()
-        self.log(figures)
-        seen = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
-        self.control: Any = seen
-        return figures
-
-    def validation_figures(self) -> dict[str, float]:
-        """The figures of the validation rows: `eval_loss`, and others."""
-        raise NotImplementedError
-
-    def take(self, checkpoint: Path) -> None:
-        """Take over what a run that stopped early had learnt by its best checkpoint, and its curves."""
-        self.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-        self.state.is_world_process_zero = self.is_world_process_zero()
-        self.callback_handler.on_train_begin(self.args, self.state, self.control)
-        self._load_best_model()
-        self.callback_handler.on_train_end(self.args, self.state, self.control)
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save; what is written over an older checkpoint of the same step is torn until it is whole."""
-        older = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}" / "trainer_state.json"
-        if self.args.should_save:
-            older.unlink(missing_ok=True)
-        super()._save_checkpoint(model, trial)
 
 
 class SftTrainer(StepTrainer):

@@ -12,7 +12,7 @@ from stages import memory, tokens
 from stages.errors import FolioError
 from stages.formatted import new_tokens
 from stages.language_model import load_model, load_tokenizer, pick_device, pick_dtype
-from stages.settings.train import Learning, Run, Train
+from stages.settings.train import Learning, Run, Train, Updates
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +59,20 @@ def arguments(settings: Run, count: int, parts: int, folder: Path, dtype: str) -
 
 
 def learning(settings: Learning, count: int) -> dict[str, Any]:
-    """What any run says to its trainer, for epochs of `count` steps.
+    """What a run over given rows says to its trainer, for epochs of `count` steps.
+
+    Raises:
+        FolioError: the optimiser does not run on this device.
+    """
+    return {
+        "per_device_eval_batch_size": settings.batch,
+        **updates(settings),
+        **schedule(settings, count),
+    }
+
+
+def updates(settings: Updates) -> dict[str, Any]:
+    """What any run says to its trainer.
 
     Raises:
         FolioError: the optimiser does not run on this device.
@@ -67,9 +80,9 @@ def learning(settings: Learning, count: int) -> dict[str, Any]:
     device = pick_device().type
     if device != "cuda" and settings.optimiser != "adamw":
         raise FolioError(f"{settings.stage}.optimiser={settings.optimiser} needs CUDA; set it to adamw")
+    minimum = {"min_lr_rate": settings.minimum_share}
     return {
         "per_device_train_batch_size": settings.batch,
-        "per_device_eval_batch_size": settings.batch,
         "optim": OPTIMISERS[settings.optimiser],
         "weight_decay": settings.weight_decay,
         "max_grad_norm": settings.gradient_norm,
@@ -79,27 +92,25 @@ def learning(settings: Learning, count: int) -> dict[str, Any]:
         "dataloader_pin_memory": device == "cuda",
         "remove_unused_columns": False,
         "report_to": "none",
-        **schedule(settings, count),
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.scheduler,
+        "lr_scheduler_kwargs": minimum if settings.scheduler == "cosine_with_min_lr" else None,
         **watch(settings),
     }
 
 
 def schedule(settings: Learning, count: int) -> dict[str, Any]:
-    """How long the run is, and how the learning rate goes, for epochs of `count` steps."""
+    """How long the run is, and its warm-up, for epochs of `count` steps."""
     total = settings.steps or math.ceil(settings.epochs * count)
-    minimum = {"min_lr_rate": settings.minimum_share}
     return {
         "num_train_epochs": settings.epochs,
         "max_steps": settings.steps or -1,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": settings.scheduler,
-        "lr_scheduler_kwargs": minimum if settings.scheduler == "cosine_with_min_lr" else None,
         # The first step of a warm-up has no learning rate: a run of one step must have none.
         "warmup_steps": min(math.ceil(settings.warmup_share * total), total - 1),
     }
 
 
-def watch(settings: Learning) -> dict[str, Any]:
+def watch(settings: Updates) -> dict[str, Any]:
     """When to evaluate and save: before the first step, and then by steps or epochs; the best is kept."""
     interval = "steps" if settings.evaluate_steps else "epoch"
     every = settings.evaluate_steps or 1  # not read where epochs count

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from stages.option import nearest, setting
+from stages.settings.train import Updates
 
 
 @setting
@@ -29,7 +30,7 @@ def _from_line(line: Any) -> Any:
 
 
 @setting
-class Reinforce:
+class Reinforce(Updates):
     """One run that learns from rewards of its own answers; a step is an update of the weights."""
 
     stage: ClassVar[str] = "reinforce"
@@ -47,26 +48,16 @@ class Reinforce:
     prompts: int = Field(ge=1)
     samples: int = Field(ge=2, le=256)
     iterations: int = Field(ge=1)
-    batch: int = Field(ge=1)
     maximum_tokens: int = Field(ge=1)
     learn_cut_off: bool
     temperature: float = Field(gt=0)
     epsilon: float = Field(gt=0, lt=1)
     beta: float = Field(ge=0)
     steps: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    scheduler: Literal["linear", "cosine", "cosine_with_min_lr", "constant", "constant_with_warmup"]
-    minimum_share: float = Field(ge=0, lt=1)
-    warmup_share: float = Field(ge=0, lt=1)
-    optimiser: Literal["adamw", "paged_adamw", "paged_adamw_8bit"]
-    weight_decay: float = Field(ge=0)
-    gradient_norm: float = Field(gt=0)
     attention: Literal["sdpa", "eager", "flash_attention_2"]
     gradient_checkpointing: bool
-    log_steps: int = Field(ge=1)
     evaluate_steps: int = Field(ge=1)
     save_steps: int = Field(ge=1)
-    save_limit: int = Field(ge=1)
     watch: str
     code: str
     seed: int = Field(ge=0, lt=2**32)

@@ -8,13 +8,12 @@ from stages.option import setting
 
 
 @setting
-class Learning:
-    """How a run learns: how long, from how much at once, and when it is looked at."""
+class Updates:
+    """How any run changes weights, and when it is looked at."""
 
     # Under which these settings stand in conf/, and which says what a run says.
     stage: ClassVar[str] = "train"
 
-    epochs: float = Field(gt=0)
     steps: int = Field(ge=0)
     learning_rate: float = Field(gt=0)
     scheduler: Literal["linear", "cosine", "cosine_with_min_lr", "constant", "constant_with_warmup"]
@@ -24,14 +23,21 @@ class Learning:
     weight_decay: float = Field(ge=0)
     gradient_norm: float = Field(gt=0)
     batch: int = Field(ge=1)
-    accumulation: int = Field(ge=1)
     log_steps: int = Field(ge=1)
     evaluate_steps: int = Field(ge=0)
     save_steps: int = Field(ge=0)
     save_limit: int = Field(ge=1)
+    seed: int
+
+
+@setting
+class Learning(Updates):
+    """A run over given rows: how often it sees them, how many at once, and when it stops early."""
+
+    epochs: float = Field(gt=0)
+    accumulation: int = Field(ge=1)
     patience: int = Field(ge=1)
     threshold: float = Field(ge=0)
-    seed: int
 
 
 @setting
