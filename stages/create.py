@@ -13,9 +13,10 @@ from stages.byte_pairs import train_tokenizer
 from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.fertility import compared
+from stages.language_model import read_tokenizer
 from stages.lot import lot
 from stages.model.scratch import Scratch
-from stages.option import build
+from stages.option import build, called
 from stages.settings.tokenize import Tokenize
 from stages.tokenize import divide, read
 
@@ -104,13 +105,11 @@ def stock_tokenizer(option: Any) -> "PreTrainedTokenizerBase":
     Raises:
         FolioError: the model's folder holds none.
     """
-    from transformers import AutoTokenizer
-
     folder = option.folder()
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise FolioError(f"{folder} (create.stock) holds no tokenizer: {error}") from error
+        return read_tokenizer(folder)
+    except FolioError as error:
+        raise FolioError(f"create.stock: {error}") from error
 
 
 def write(target: Path, tokenizer: "PreTrainedTokenizerBase", model: "PreTrainedModel") -> None:
@@ -142,13 +141,12 @@ def main(config: DictConfig) -> None:
     model = random_model(option, tokenizer)
     write(Path(option.path), tokenizer, model)
     few = {side: sampled(texts, settings.texts) for side, texts in sides.items()}
-    named = config.create.stock
     figures = {
         "records": account.as_dict(),
         "texts": {side: len(texts) for side, texts in sides.items()},
         "parameters": model.num_parameters(),
         "special_tokens": len(option.special_tokens()),
-        "stock": named.get("id") or named.get("path") or named.file,
+        "stock": called(config.create.stock),
         "vocabularies": {"own": len(tokenizer), "stock": len(stock)},
         "fertility": compared(tokenizer, stock, few),
     }

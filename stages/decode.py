@@ -44,6 +44,7 @@ class Decoder:
 
     def __init__(self, model: "PreTrainedModel", pad: int, prefix: Sequence[int] = ()) -> None:
         self._model, self._pad, self._prefix = model, pad, list(prefix)
+        self._context = context(model)
         self._prefix_cache = self._prefill(self._prefix) if prefix else None
 
     def _prefill(self, ids: list[int]) -> Any:
@@ -98,7 +99,7 @@ class Decoder:
                 past.batch_repeat_interleave(samples)
                 ids, mask = ids.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
             # What each row may write: a model that learns positions has none behind its context.
-            rooms = [min(max_new_tokens, context(self._model) - length) for length in mask.sum(1).tolist()]
+            rooms = [min(max_new_tokens, self._context - length) for length in mask.sum(1).tolist()]
             going, written = list(range(len(drafts))), 0
             while True:
                 left = [at for at, i in enumerate(going) if drafts[i].stop is None and rooms[i] > written]
@@ -175,9 +176,9 @@ class Decoder:
         import torch
 
         longest = len(self._prefix) + max(map(len, prompts))
-        if longest > context(self._model):
+        if longest > self._context:
             raise FolioError(
-                f"a prompt has {longest} tokens, more than the {context(self._model)} that the model sees; "
+                f"a prompt has {longest} tokens, more than the {self._context} that the model sees; "
                 "choose a model with a longer context, or shorter chunks (splitter.maximum)"
             )
         ids, mask = left_pad(prompts, self._pad)

@@ -17,8 +17,10 @@ def extent(texts: Sequence[str]) -> dict[str, int]:
     return {"texts": len(texts)} | sizes | {"bytes": sum(len(text.encode()) for text in texts)}
 
 
-def fertility(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> dict[str, Any]:
-    """Tokens of the texts, those that are unknown, and tokens per word, character and byte of them all.
+def fertility(
+    tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], sizes: Mapping[str, int]
+) -> dict[str, Any]:
+    """Tokens of the texts, those that are unknown, and tokens per word, character and byte of their `sizes`.
 
     Special tokens around a text do not count. A rate over nothing is None.
     """
@@ -27,7 +29,6 @@ def fertility(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> dic
     )
     tokens = sum(map(len, rows))
     unknown = tokenizer.unk_token_id
-    sizes = extent(texts)
     rates = {
         f"per_{unit}": round(tokens / sizes[f"{unit}s"], 4) if sizes[f"{unit}s"] else None
         for unit in ("word", "character", "byte")
@@ -39,10 +40,12 @@ def compared(
     own: "PreTrainedTokenizerBase", stock: "PreTrainedTokenizerBase", sides: Mapping[str, Sequence[str]]
 ) -> dict[str, dict[str, Any]]:
     """Of each side how much text it is and what both tokenizers make of it."""
-    return {
-        side: extent(texts) | {"own": fertility(own, texts), "stock": fertility(stock, texts)}
-        for side, texts in sides.items()
-    }
+    found = {}
+    for side, texts in sides.items():
+        sizes = extent(texts)
+        both = {"own": fertility(own, texts, sizes), "stock": fertility(stock, texts, sizes)}
+        found[side] = sizes | both
+    return found
 
 
 def table(created: Mapping[str, Any]) -> list[dict[str, Any]]:

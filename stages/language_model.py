@@ -138,7 +138,7 @@ def load_model(folder: Path, dtype: str, **quantization: Any) -> "PreTrainedMode
 
 def context(model: "PreTrainedModel") -> float:
     """The most tokens that the model was made for; endless where its config names no number."""
-    return getattr(model.config.get_text_config(), "max_position_embeddings", None) or float("inf")
+    return _positions(model.config)
 
 
 def saved_context(folder: Path) -> float:
@@ -146,6 +146,10 @@ def saved_context(folder: Path) -> float:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return _positions(config)
+
+
+def _positions(config: Any) -> float:
     return getattr(config.get_text_config(), "max_position_embeddings", None) or float("inf")
 
 

@@ -81,6 +81,11 @@ def build(config: DictConfig, key: str) -> Any:
         raise FolioError(f"{key}: {str(error).splitlines()[0]}") from error
 
 
+def called(model: DictConfig) -> str:
+    """What an option of the group `model` goes by: its id on the hub, its folder or its file."""
+    return str(model.get("id") or model.get("path") or model.file)
+
+
 def nearest(key: str, valid: Iterable[str]) -> str:
     """A hint at the valid key that looks most like `key`, or nothing."""
     match = difflib.get_close_matches(key, list(valid), n=1)

@@ -20,7 +20,7 @@ from stages.contrast import changes, drawn, examples, order, paired, patterns, s
 from stages.entry import SECONDS, entrypoint
 from stages.errors import FolioError
 from stages.fertility import table as table_of
-from stages.option import build
+from stages.option import build, called
 from stages.printable import label, printable
 from stages.settings.report import Report
 from stages.template import TEMPLATES, render
@@ -443,8 +443,7 @@ def main(config: DictConfig) -> None:
     others = [name for name in config.source if config.source[name].name != "pairs"]
     reading = READING if config.gather.documents else ()
     facts = gather(build(config, "report"), list(config.metric), reading, others)
-    model = config.model.get("id") or config.model.get("path") or config.model.file
-    facts["model"] = printable(model, 200)
+    facts["model"] = printable(called(config.model), 200)
     facts["method"] = config.method.name
     facts["alignment"] = alignment(config)
     facts["fertility"] = tokenizers(config.model.name)

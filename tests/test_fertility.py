@@ -12,12 +12,12 @@ def test_rates_are_those_counted_by_hand(tiny_model: Path) -> None:
     text = ["xyz xyz", "é"]
     assert extent(text) == {"texts": 2, "words": 3, "characters": 8, "bytes": 9}
     assert [len(row) for row in tokenizer(text)["input_ids"]] == [7, 2]
-    found = fertility(tokenizer, text)
+    found = fertility(tokenizer, text, extent(text))
     assert found == {"tokens": 9, "unknown": 0, "per_word": 3.0, "per_character": 1.125, "per_byte": 1.0}
 
 
 def test_no_text_has_no_rate(tiny_model: Path) -> None:
-    found = fertility(load_tokenizer(tiny_model), [])
+    found = fertility(load_tokenizer(tiny_model), [], extent([]))
     assert found == {"tokens": 0, "unknown": 0} | dict.fromkeys(("per_word", "per_character", "per_byte"))
 
 

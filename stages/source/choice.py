@@ -68,6 +68,8 @@ class Choice(Tabular):
 
     def _base(self) -> Any:
         """From where labels count: 0, 1 or, where none is a number, "letter"."""
+        if self.base == "letter":
+            return self.base  # nothing to find: the file need not be read for it
         seen = Counter(sign for _, sign in self.each(self._sign) if isinstance(sign, str))
         first, last, between = seen["first"], seen["last"], seen["between"]
         where = f"{self.label} in {self.path}"
