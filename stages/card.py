@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from stages.conclusion import CONTEXTS, conclude, digits, forgot, general, leaks, named, outcome, range_of
+from stages.conclusion import CONTEXTS, conclude, digits, forgot, general, leaks, named, outcome
 from stages.printable import printable
 from stages.template import render
 
-LONGEST_NAME = 200
 LONGEST_VALUE = 120
 # Contexts whose questions were held out: what the front matter reports.
 HELD_OUT = ("open", "closed")
@@ -97,7 +96,7 @@ def ranged(found: Mapping[str, Any]) -> str:
     """`0.761 [0.650, 0.870]`; the value alone where there is no interval."""
     if found["low"] is None:
         return digits(found["value"])
-    return f"{digits(found['value'])} [{range_of(found).replace(' to ', ', ')}]"
+    return f"{digits(found['value'])} [{digits(found['low'])}, {digits(found['high'])}]"
 
 
 def recipe(config: Mapping[str, Any], groups: Sequence[str]) -> list[tuple[str, str]]:

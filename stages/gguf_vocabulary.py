@@ -4,12 +4,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from stages.errors import FolioError
+from stages.gguf_weights import CONVERTER
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
     from transformers import PreTrainedTokenizerBase
 
-CONVERTER = "convert it with llama.cpp's own convert_hf_to_gguf.py models/merged"
 QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
     r"\s*[\r\n]+|\s+(?!\S)|\s+"

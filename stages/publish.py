@@ -13,7 +13,7 @@ from stages.entry import entrypoint
 from stages.errors import FolioError
 from stages.language_model import saved_dtype
 from stages.option import build
-from stages.printable import printable
+from stages.printable import LONGEST_NAME, printable
 from stages.settings.publish import Publish
 
 MERGED = Path("models/merged")
@@ -89,7 +89,7 @@ def base(config: DictConfig) -> dict[str, str]:
 def documents(most: int) -> dict[str, Any]:
     """Trained and held-out questions of each source, of the `most` with most of them by name."""
     trained, held = (
-        Counter(printable(row.get("document"), card.LONGEST_NAME) or "no name" for row in jsonl.read(side))
+        Counter(printable(row.get("document"), LONGEST_NAME) or "no name" for row in jsonl.read(side))
         for side in SIDES
     )
     both = trained + held

@@ -44,12 +44,12 @@ class Speaker:
         self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", form: Format, settings: Ask
     ) -> None:
         from stages.decode import Decoder
-        from stages.language_model import stop_tokens
+        from stages.language_model import context, stop_tokens
 
         self._tokenizer, self._form, self._settings = tokenizer, form, settings
         self._decoder = Decoder(model, tokenizer.pad_token_id)
         self._stop = stop_tokens(model, tokenizer)
-        self._room: int | None = getattr(model.config, "max_position_embeddings", None)
+        self._room = context(model)
 
     def answer(self, question: str, passage: str | None) -> Iterator[Reply]:
         """Yield the answer so far every few tokens; nothing is computed between two pieces.
@@ -64,7 +64,7 @@ class Speaker:
         settings = self._settings
         record = {"question": question, "passage": passage}
         ids = prompt_ids(self._tokenizer, self._form, record, with_passage=True)
-        if self._room is not None and len(ids) + settings.maximum_tokens > self._room:
+        if len(ids) + settings.maximum_tokens > self._room:
             raise FolioError(
                 f"the prompt has {len(ids)} tokens, and with an answer of ask.maximum_tokens="
                 f"{settings.maximum_tokens} the model can read {self._room}; ask something shorter, or lower "

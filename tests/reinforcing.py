@@ -7,10 +7,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from stages import jsonl
-from stages.artifact import write_json
-from stages.language_model import load_model
-from stages.method.lora import Lora
 from tests.imports import ROOT
+from tests.training import tuned
 
 PLAIN = (
     "reinforce.prompts=2", "reinforce.samples=4", "reinforce.batch=4", "reinforce.steps=6",
@@ -37,24 +35,6 @@ def configured(model: Path, *words: str) -> DictConfig:
     own = ["model=folder", f"model.path={model}", "model.dtype=float32", "objective=grpo", *plain]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose("config", [*own, *words])
-
-
-def tuned(model: Path, folder: Path) -> None:
-    """models/adapter/, as a train stage that has learnt something leaves it."""
-    import torch
-
-    knobs: dict[str, Any] = {"r": 4, "alpha": 8, "dropout": 0.1, "bias": "none", "modules_to_save": []}
-    method = Lora(name="lora", target_modules="all-linear", **knobs)
-    torch.manual_seed(3)
-    adapted = method.attach(load_model(model, "float32"))
-    with torch.no_grad():
-        for name, weight in adapted.named_parameters():
-            if "lora_B" in name:
-                weight.add_(0.05 * torch.randn_like(weight))
-    adapter = folder / "models/adapter"
-    adapter.mkdir(parents=True)
-    method.save(adapted, adapter, "tiny")
-    write_json(adapter / "trainer_state.json", {"log_history": []})
 
 
 def prepared(folder: Path, model: Path, count: int = 20) -> None:

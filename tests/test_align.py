@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from dvc.repo import Repo
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import AutoModelForCausalLM
 
 from stages import align, checkpoints, jsonl, memory, merge, tokens, train
 from stages.account import Account
@@ -16,7 +15,6 @@ from stages.artifact import read_json, write_json
 from stages.errors import FolioError
 from stages.language_model import load_model, load_tokenizer
 from stages.likelihood import Labelled, label_losses
-from stages.method.lora import Lora
 from stages.option import build
 from stages.packing import Packing, pack
 from stages.pair_trainer import log_probs
@@ -24,7 +22,10 @@ from stages.pairing import Pair, encode, lay_out
 from stages.trainer import Place
 from tests.checkout import Checkout
 from tests.imports import ROOT
+from tests.pipeline import altered, committed, staged
+from tests.training import StopAt, tuned
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 PLAIN = [
     "align.batch=4", "align.accumulation=1", "align.epochs=3", "align.learning_rate=0.01", "align.patience=9",
     "align.save_steps=0", "method.r=4", "method.dropout=0.1",
@@ -40,12 +41,6 @@ def record(n: int) -> dict[str, Any]:
     return {"id": f"{n}", "group": asked, "messages": messages, "chosen": answers[0], "rejected": answers[1]}
 
 
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FOLIO_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def pairs(tiny_model: Path) -> list[Pair]:
     return encode(load_tokenizer(tiny_model), map(record, range(22)), 200, Account("pairs"))
@@ -55,21 +50,6 @@ def configured(model: Path, *words: str) -> DictConfig:
     own = ["model=folder", f"model.path={model}", "model.dtype=float32", *PLAIN]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose("config", [*own, *words])
-
-
-def tuned(model: Path, r: int = 4) -> None:
-    """models/adapter/, as a train stage that has learnt something leaves it."""
-    knobs: dict[str, Any] = {"r": r, "alpha": 8, "dropout": 0.1, "bias": "none", "modules_to_save": []}
-    method = Lora(name="lora", target_modules="all-linear", **knobs)
-    torch.manual_seed(3)
-    adapted = method.attach(load_model(model, "float32"))
-    with torch.no_grad():
-        for name, weight in adapted.named_parameters():
-            if "lora_B" in name:
-                weight.add_(0.05 * torch.randn_like(weight))
-    align.ADAPTER.mkdir(parents=True)
-    method.save(adapted, align.ADAPTER, "tiny")
-    write_json(align.ADAPTER / "trainer_state.json", {"log_history": []})
 
 
 def prepared(config: DictConfig, pairs: list[Pair], folder: Path) -> Any:
@@ -262,15 +242,6 @@ def test_what_both_stages_may_say_names_the_settings_of_this_one(
     assert "align: rows are padded, not packed" in capsys.readouterr().out
 
 
-class StopAt(TrainerCallback):  # type: ignore[misc]
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("name", ["dpo", "kto"])
 def test_a_run_stopped_between_checkpoints_goes_on_to_the_same_adapter_and_curves(
     tiny_model: Path, pairs: list[Pair], tmp_path: Path, name: str
@@ -410,24 +381,9 @@ def test_dvc_runs_align_and_what_follows_after_a_change_of_align_and_nothing_of_
     assert "models/adapter" not in everything["merge"]
 
     # As if all had run: then a setting changes.
-    with Repo() as repo:
-        places = [Path(out.fs_path) for out in repo.index.outs]
-        own = [Path(dep.fs_path) for stage in repo.index.stages for dep in stage.deps if dep.def_path]
-    for place in sorted([*places, *own], key=lambda path: -len(path.parts)):  # folders after what is in them
-        if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text("here", encoding="utf-8")
-    with Repo() as repo:
-        repo.commit(force=True)
+    committed()
     made.edit("conf/config.yaml", "learning_rate: 5.0e-6", "learning_rate: 1.0e-5")
     assert made.python("-m", "stages.compose").returncode == 0
-    with Repo() as repo:
-        changed = set(repo.status())
+    changed = altered()
     # The report reads params.yaml itself, compose conf/; merge waits for what align makes.
     assert changed == {"compose", "align@dpo", "report"}
-
-
-def staged() -> dict[str, list[str]]:
-    """What each stage of the pipeline reads."""
-    with Repo() as repo:
-        return {stage.name: [dep.def_path for dep in stage.deps] for stage in repo.index.stages}

@@ -15,15 +15,11 @@ from stages.language_model import load_tokenizer
 from stages.likelihood import label_losses
 from stages.packing import pack
 from stages.pairing import Pair, encode
-from tests.test_align import configured, logged, prepared, record, stirred, tuned
+from tests.test_align import configured, logged, prepared, record, stirred
+from tests.training import tuned
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 PLAIN = "objective=kto", "method.dropout=0"
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FOLIO_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

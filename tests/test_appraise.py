@@ -12,7 +12,6 @@ import torch
 from dvc.repo import Repo
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
-from transformers import TrainerCallback
 
 from stages import appraise, checkpoints, jsonl, train
 from stages.account import Account
@@ -26,7 +25,9 @@ from stages.reward.classifier import Classifier
 from stages.trainer import Place
 from stages.worth import worth
 from tests.imports import ROOT
+from tests.training import StopAt
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 PLAIN = [
     "appraise.stages=[reward]", "appraise.epochs=3", "appraise.learning_rate=0.01", "appraise.batch=4",
     "appraise.patience=9", "appraise.save_steps=3", "appraise.scheduler=constant", "appraise.warmup_share=0",
@@ -79,12 +80,6 @@ def write_pairs(*more: dict[str, Any], train_count: int = 18, validation_count: 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base(tmp_path_factory.mktemp("encoder"))
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FOLIO_CACHE", str(tmp_path / "cache"))
 
 
 def composed(*words: str) -> DictConfig:
@@ -217,17 +212,6 @@ def test_a_reward_that_reads_something_else_than_it_was_trained_on_is_refused(en
     alone = Classifier(name="classifier", weight=1.0, model=model, batch=3, **options)
     with pytest.raises(FolioError, match=r"set reward\.classifier\.question=true"):
         alone([{"question": "who", "answer": "good"}])
-
-
-class StopAt(TrainerCallback):  # type: ignore[misc]
-    """Ctrl-C at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(("stop", "last"), [(5, "checkpoint-5"), (8, "checkpoint-6"), (11, "checkpoint-10")])

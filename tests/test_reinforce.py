@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from dvc.repo import Repo
-from transformers import TrainerCallback
 
 from stages import checkpoints, jsonl, merge, reinforce, tokens, train
 from stages.account import Account
@@ -25,16 +23,16 @@ from stages.trainer import Place
 from tests.checkout import Checkout
 from tests.endpoint import start
 from tests.forms import CHAT
+from tests.pipeline import altered, committed, staged
 from tests.reinforcing import PLAIN, configured, prepared, record
+from tests.training import StopAt
 
 CONTROLS = ("format=control", "reinforce.controls=[{name: good, sign: 1}, {name: bad, sign: -1}]")
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FOLIO_CACHE", str(tmp_path / "cache"))
-    prepared(tmp_path, tiny_model)
+def in_a_folder_of_its_own(own_folder: Path, tiny_model: Path) -> None:
+    prepared(own_folder, tiny_model)
 
 
 def made(model: Path, folder: Path, *words: str) -> Any:
@@ -351,15 +349,6 @@ def test_controls_are_rewarded_by_their_sign_and_told_apart(tiny_model: Path) ->
     assert (reinforce.CURVES / "plots/metrics/validation/controls/bad.tsv").is_file()
 
 
-class StopAt(TrainerCallback):  # type: ignore[misc]
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("name", ["grpo", "rloo"])
 @pytest.mark.parametrize("step", [5, 11])
 def test_a_run_stopped_between_the_updates_of_a_round_goes_on_to_the_same_adapter_and_curves(
@@ -463,27 +452,12 @@ def test_dvc_runs_reinforce_and_what_follows_after_a_change_of_a_reward(
     assert "models/aligned" in everything["merge"]
 
     # As if all had run: then a weight changes.
-    with Repo() as repo:
-        places = [Path(out.fs_path) for out in repo.index.outs]
-        own = [Path(dep.fs_path) for stage in repo.index.stages for dep in stage.deps if dep.def_path]
-    for place in sorted([*places, *own], key=lambda path: -len(path.parts)):  # folders after what is in them
-        if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text("here", encoding="utf-8")
-    with Repo() as repo:
-        repo.commit(force=True)
+    committed()
     project.edit("conf/reward/bertscore.yaml", "weight: 1.0", "weight: 2.0")
     assert project.python("-m", "stages.compose").returncode == 0
-    with Repo() as repo:
-        changed = set(repo.status())
+    changed = altered()
     # The report reads params.yaml itself, compose conf/; merge waits for what reinforce makes.
     assert changed == {"compose", "reinforce@grpo", "report"}
-
-
-def staged() -> dict[str, list[str]]:
-    """What each stage of the pipeline reads."""
-    with Repo() as repo:
-        return {stage.name: [dep.def_path for dep in stage.deps] for stage in repo.index.stages}
 
 
 @pytest.mark.parametrize(

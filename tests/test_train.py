@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from transformers import TrainerCallback
 
 from stages import checkpoints, memory, merge, tokens, train, trainer
 from stages.errors import FolioError
@@ -15,7 +14,9 @@ from stages.option import build
 from stages.preflight import Checked
 from stages.settings.train import Train
 from tests.imports import ROOT
+from tests.training import StopAt
 
+pytestmark = pytest.mark.usefixtures("own_folder")
 SETTINGS: dict[str, Any] = {
     "launch": "python", "epochs": 3, "steps": 0, "learning_rate": 0.01, "scheduler": "linear",
     "minimum_share": 0.1, "warmup_share": 0.1, "optimiser": "adamw", "weight_decay": 0.0,
@@ -51,25 +52,10 @@ def source(tiny_model: Path) -> SimpleNamespace:
     return SimpleNamespace(folder=lambda: tiny_model, identity="tiny", dtype="float32")
 
 
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FOLIO_CACHE", str(tmp_path / "cache"))
-
-
 def prepare(source: Any, method: Any, folder: Path, **changes: Any) -> Any:
     sides = {"train": rows(16), "validation": rows(6)}
     settings = Train(**SETTINGS | changes)
     return trainer.prepare(settings, method, source, sides, trainer.Place(folder, settings.accumulation))
-
-
-class StopAt(TrainerCallback):  # type: ignore[misc]
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
 
 
 def weights(trainer: Any) -> dict[str, torch.Tensor]:

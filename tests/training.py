@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from transformers import TrainerCallback
+
 from stages import tokens
-from stages.language_model import load_tokenizer
+from stages.artifact import write_json
+from stages.language_model import load_model, load_tokenizer
+from stages.method.lora import Lora
 from tests.imports import ROOT
 
 PLAIN = (
@@ -53,3 +57,32 @@ def written(folder: Path) -> dict[str, bytes]:
     """Every file that a run left, but for what tells of time."""
     left = [path for top in ("models", "plots/train", "metrics") for path in (folder / top).rglob("*")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in left if path.is_file()}
+
+
+def tuned(model: Path, folder: Path = Path(), r: int = 4) -> None:
+    """Write models/adapter/, as a train stage that has learnt something leaves it."""
+    import torch
+
+    knobs: dict[str, Any] = {"r": r, "alpha": 8, "dropout": 0.1, "bias": "none", "modules_to_save": []}
+    method = Lora(name="lora", target_modules="all-linear", **knobs)
+    torch.manual_seed(3)
+    adapted = method.attach(load_model(model, "float32"))
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.add_(0.05 * torch.randn_like(weight))
+    adapter = folder / "models/adapter"
+    adapter.mkdir(parents=True)
+    method.save(adapted, adapter, "tiny")
+    write_json(adapter / "trainer_state.json", {"log_history": []})
+
+
+class StopAt(TrainerCallback):  # type: ignore[misc]
+    """Ctrl-C at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
